@@ -19,7 +19,7 @@ def find_server() -> Path:
     for name in (named,) if named else SERVERS_ON_PATH:
         found = shutil.which(name)
         if found:
-            return Path(found).resolve()
+            return Path(found).absolute()
     if named:
         raise Unavailable(
             f"There is no Redis server at {named}.",
@@ -32,7 +32,7 @@ def find_server() -> Path:
         raise Unavailable(
             "No Redis or Valkey server was found on this machine.",
             code="no_redis_server",
-            cause="Neither redis-server nor valkey-server is on PATH, and the bundled one is not for this platform.",
+            cause="Neither redis-server nor valkey-server is on PATH, and the bundled one does not fit.",
             action="Install redis-server or valkey-server, or name the program in REDIS_SERVER.",
         )
     return bundled
