@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 import stat
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -110,6 +112,15 @@ class Home:
     def console_id(self) -> str:
         """The tag that marks what this console made; two consoles never share one."""
         return kept(self.var / "console_id", lambda: secrets.token_hex(8))
+
+
+def write_private(path: Path, content: dict[str, Any]) -> None:
+    """Replace the file as a whole by the content as JSON, readable by its owner alone (mode 0600)."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mkstemp gives mode 0600
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+    Path(draft).replace(path)
 
 
 def kept(path: Path, make: Callable[[], str]) -> str:

@@ -8,19 +8,8 @@ from urllib.parse import quote, urlsplit
 import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
+from console.environ import flag, names
 from console.home import CHECKOUT, Home
-
-
-def flag(name: str, *, default: bool) -> bool:
-    """A yes or no from the environment; anything but 1, true, yes and on is a no."""
-    value = os.environ.get(name, "")
-    return value.strip().lower() in {"1", "true", "yes", "on"} if value else default
-
-
-def names(name: str) -> list[str]:
-    """A comma-separated list from the environment."""
-    return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
-
 
 HOME = Home.from_environment()
 HOME.prepare()
@@ -35,6 +24,8 @@ CONSOLE_ID = os.environ.get("CONSOLE_ID") or HOME.console_id()
 ARTIFACT_ROOT: Path = HOME.artifacts
 LOCAL_TARGET_ROOT: Path = HOME.local
 SCORING_IMAGE_ROOT: Path = CHECKOUT / "scoring_image"
+# How long the paper target's pretend resources take: keywords of deployments.targets.paper.PaperConfig.
+PAPER_TARGET: dict[str, object] = {}
 LOCAL_EXECUTION_ENABLED = flag("LOCAL_EXECUTION_ENABLED", default=True)
 MAX_ARTIFACT_BYTES = int(os.environ.get("MAX_ARTIFACT_BYTES") or 2 * 1024**3)
 

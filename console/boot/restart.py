@@ -1,0 +1,26 @@
+"""A later start: what was live on this machine is brought back to life, by ordinary runs."""
+
+from console.boot.progress import Refused, say
+from console.boot.rest import Rest
+from console.boot.sample import follow
+
+
+def live_deployments(rest: Rest) -> None:
+    """Restart them side by side. Raises Refused, when all are over, for those that did not come back."""
+    here = {environment["name"] for environment in rest.environments() if environment["target"] == "local"}
+    names = [
+        found["name"]
+        for found in rest.deployments()
+        if found["environment"] in here and found["live_revision"] is not None
+    ]
+    if names:
+        say(f"Bringing back {', '.join(names)}")
+    runs = {name: rest.start_run(name, "restart") for name in names}
+    failures = []
+    for name, run in runs.items():
+        try:
+            follow(rest, name, run)
+        except Refused as failure:
+            failures.append(str(failure))
+    if failures:
+        raise Refused(" ".join(failures))

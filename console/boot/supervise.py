@@ -1,0 +1,151 @@
+"""The long-running processes of a console under supervisor, which starts again what dies."""
+
+import os
+import pwd
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from console.boot.guard import MARK, end_leftovers
+from console.home import CHECKOUT, Home
+
+# Longer than all programs' stopwaitsecs together: supervisor stops them one after the other.
+STOP_SECONDS = 14
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process; those with a lower `priority` are started earlier and stopped later."""
+
+    name: str
+    arguments: tuple[str, ...]
+    priority: int
+    stop_seconds: int
+
+
+def programs(home: Home, *, host: str, port: int, environment: Mapping[str, str]) -> list[Program]:
+    """What a console consists of; without the broker where the environment names one."""
+    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    celery = ("-m", "celery", "--app", "console", "--quiet")
+    quiet = ("--loglevel", "INFO")
+    web = (
+        "-m",
+        "gunicorn",
+        "console.wsgi",
+        "--bind",
+        bind,
+        "--worker-class",
+        "gthread",
+        "--no-control-socket",
+    )
+    wanted = [
+        Program("web", (*web, *_web_sizes(environment), "--worker-tmp-dir", str(home.run)), 40, 3),
+        Program("worker", (*celery, "worker", *quiet, *_worker_sizes(environment)), 20, 5),
+        # Without a file of its own there is nothing that a kill could leave half-written.
+        Program(
+            "beat", (*celery, "beat", *quiet, "--scheduler", "celery.beat.Scheduler", "--pidfile", ""), 30, 2
+        ),
+    ]
+    if not (environment.get("BROKER_URL") or environment.get("REDIS_URL")):
+        wanted.append(Program("broker", ("-m", "console.boot.broker"), 10, 3))
+    return wanted
+
+
+def configuration(home: Home, wanted: list[Program]) -> str:
+    """The text of supervisord.conf. It has no control socket: whoever reaches one can stop things."""
+    sections = [
+        _section(
+            "supervisord",
+            nodaemon="true",
+            silent="true",
+            logfile=home.log / "supervisord.log",
+            pidfile=home.run / "supervisord.pid",
+            childlogdir=home.log,
+            user=pwd.getpwuid(os.getuid()).pw_name,
+        )
+    ]
+    for program in wanted:
+        command = shlex.join([sys.executable, *program.arguments])
+        sections.append(
+            _section(
+                f"program:{program.name}",
+                command=command,
+                directory=CHECKOUT,
+                priority=program.priority,
+                autorestart="true",
+                startsecs=1,
+                startretries=1000,
+                stopwaitsecs=program.stop_seconds,
+                killasgroup="true",
+                redirect_stderr="true",
+                stdout_logfile=home.log / f"{program.name}.log",
+                stdout_logfile_maxbytes="10MB",
+                stdout_logfile_backups=3,
+            )
+        )
+    return "\n".join(sections)
+
+
+class Supervisor:
+    """Runs supervisord while the context lasts, and leaves nothing that it started behind."""
+
+    def __init__(self, home: Home, wanted: list[Program]) -> None:
+        self._home = home
+        self._config = home.run / "supervisord.conf"
+        self._config.write_text(configuration(home, wanted), encoding="utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", self._config],
+            cwd=CHECKOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", MARK: str(self._home.root)},
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C reaches the terminal's whole foreground group; the order of stopping is ours to give.
+            process_group=0,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        end_leftovers(self._home, patience=1)
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+
+def last_lines(path: Path, count: int = 15) -> str:
+    """The end of a program's log, for an error message; empty where there is none yet."""
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
+
+
+def _web_sizes(environment: Mapping[str, str]) -> tuple[str, ...]:
+    workers = environment.get("WEB_CONCURRENCY") or "2"
+    return ("--workers", workers, "--threads", "8", "--timeout", "120", "--graceful-timeout", "3")
+
+
+def _worker_sizes(environment: Mapping[str, str]) -> tuple[str, ...]:
+    concurrency = environment.get("WORKER_CONCURRENCY") or "2"
+    return ("--concurrency", concurrency, "--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+def _section(name: str, **settings: object) -> str:
+    """One section of supervisor's INI dialect, in which a percent sign begins an expansion."""
+    lines = [f"{key} = {str(value).replace('%', '%%')}" for key, value in settings.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
