@@ -17,6 +17,7 @@ from console.home import CHECKOUT, Home
 
 # Longer than all programs' stopwaitsecs together: supervisor stops them one after the other.
 STOP_SECONDS = 14
+LOGS = "log"
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,19 @@ def programs(home: Home, *, host: str, port: int, environment: Mapping[str, str]
     return wanted
 
 
-def configuration(home: Home, wanted: list[Program]) -> str:
-    """The text of supervisord.conf. It has no control socket: whoever reaches one can stop things."""
+def configuration(wanted: list[Program]) -> str:
+    """The text of supervisord.conf, to be run in the home's `var`.
+
+    It has no control socket, for whoever reaches one can stop things. Paths of logs are relative, because
+    supervisor expands them twice and so stumbles over a percent sign in them, however it is escaped.
+    """
     sections = [
         _section(
             "supervisord",
             nodaemon="true",
             silent="true",
-            logfile=home.log / "supervisord.log",
-            pidfile=home.run / "supervisord.pid",
-            childlogdir=home.log,
+            logfile=f"{LOGS}/supervisord.log",
+            pidfile="supervisord.pid",
             user=pwd.getpwuid(os.getuid()).pw_name,
         )
     ]
@@ -84,7 +88,7 @@ def configuration(home: Home, wanted: list[Program]) -> str:
                 stopwaitsecs=program.stop_seconds,
                 killasgroup="true",
                 redirect_stderr="true",
-                stdout_logfile=home.log / f"{program.name}.log",
+                stdout_logfile=f"{LOGS}/{program.name}.log",
                 stdout_logfile_maxbytes="10MB",
                 stdout_logfile_backups=3,
             )
@@ -98,13 +102,13 @@ class Supervisor:
     def __init__(self, home: Home, wanted: list[Program]) -> None:
         self._home = home
         self._config = home.run / "supervisord.conf"
-        self._config.write_text(configuration(home, wanted), encoding="utf-8")
+        self._config.write_text(configuration(wanted), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", self._config],
-            cwd=CHECKOUT,
+            cwd=self._home.var,
             env={**os.environ, "PYTHONUNBUFFERED": "1", MARK: str(self._home.root)},
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the terminal's whole foreground group; the order of stopping is ours to give.
