@@ -1,0 +1,49 @@
+"""Entries: what is stored under a key, as JSON that can be read as it stands and is never trusted blindly."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+
+class _Entry(msgspec.Struct):
+    output: msgspec.Raw
+    model_version: str
+    epoch: int
+
+
+_DECODER = msgspec.json.Decoder(_Entry)
+
+
+def encode_entry(output: bytes, *, model_version: str, epoch: int, given: Any = msgspec.UNSET) -> bytes:
+    """`{"output", "model_version", "epoch", "at"[, "input"]}`, with the output's bytes exactly as they are.
+
+    `given` is the input as it may be shown; left out where it is UNSET.
+    """
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    head = b'{"output":%b,"model_version":"%b","epoch":%d,"at":"%b"' % (
+        output,
+        model_version.encode(),
+        epoch,
+        at.encode(),
+    )
+    if given is msgspec.UNSET:
+        return head + b"}"
+    return head + b',"input":' + msgspec.json.encode(given) + b"}"
+
+
+def output_of(stored: Any, *, model_version: str, epoch: int) -> bytes | None:
+    """The output's bytes, or None where what is stored is not an entry of this model version and epoch."""
+    try:
+        entry = _DECODER.decode(stored)
+        if entry.model_version != model_version or entry.epoch != epoch:
+            return None
+        output = bytes(entry.output)
+        # The decoder checks the JSON it skips over, but not the encoding of its strings.
+        if not output.isascii():
+            output.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+        return None
+    return output

@@ -1,0 +1,274 @@
+"""Reading a request: the body's JSON becomes what the model is given, and the digest it is cached under.
+
+A body that fits is read by a typed decoder in one pass. One that does not is read again, slowly, by
+`refusals`, only to say what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring import keys
+from scoring.errors import too_large
+from scoring.manifest import Column, Input, Limits
+from scoring.refusals import refusal
+
+MASK = "***"
+
+type_of_cell: Mapping[str, Any] = {"float64": float, "int64": int | float, "bool": bool, "string": str}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, read: what the model is given, how many rows that is, and the digest of it."""
+
+    value: Any
+    rows: int
+    digest: str
+
+
+class Reader(Protocol):
+    """Reads bodies of one shape."""
+
+    def read(self, body: bytes) -> Request:
+        """Raises ScoringError: 400 for what does not fit, 413 for too many rows."""
+
+    def stored(self, request: Request, masked: frozenset[str]) -> Any:
+        """The input as the entry in the cache shows it, with the masked fields' values replaced."""
+
+
+def reader_for(schema: Input, limits: Limits) -> Reader:
+    """The reader of what the manifest describes."""
+    if schema.kind == "table":
+        return TableReader(schema, limits.max_rows)
+    if schema.dtype == "string":
+        return TextReader(schema, limits.max_rows)
+    return ArrayReader(schema, limits.max_rows)
+
+
+class ArrayReader:
+    """Rows of numbers; objects by column name as well, where the columns have names."""
+
+    def __init__(self, schema: Input, max_rows: int) -> None:
+        cell = float | None if schema.missing == "allow" else float
+        row: Any = list[cell]  # type: ignore[valid-type]
+        self._schema = schema
+        self._names = tuple(column.name for column in schema.columns or ())
+        if self._names:
+            row = row | dict[str, Any]
+        self._decoder = _decoder(schema.parameter, row)
+        self._max_rows = max_rows
+
+    def read(self, body: bytes) -> Request:
+        schema = self._schema
+        try:
+            rows = self._decoder.decode(body).data
+            if self._names:
+                rows = [self._positional(row) if row.__class__ is dict else row for row in rows]
+            array = np.array(rows, dtype=np.float64)
+        except _UNREADABLE as error:
+            raise refusal(body, schema) from error
+        _check_count(len(rows), self._max_rows)
+        if array.ndim != 2 or array.shape[1] != (schema.features or array.shape[1]) or not array.size:
+            raise refusal(body, schema)
+        # Adding zero takes the sign off -0.0 and changes nothing else (see keys).
+        array += 0.0
+        return Request(array, len(rows), keys.array_digest(array))
+
+    def stored(self, request: Request, masked: frozenset[str]) -> Any:
+        rows = _plain(request.value)
+        if not masked:
+            return rows
+        names = self._names or tuple(str(index) for index in range(request.value.shape[1]))
+        hidden = [name in masked for name in names]
+        return [[MASK if hide else cell for cell, hide in zip(row, hidden, strict=True)] for row in rows]
+
+    def _positional(self, row: dict[str, Any]) -> list[float | None]:
+        cells = _by_name(row, self._schema)
+        if not all(cell.__class__ in (float, int) or cell is None for cell in cells):
+            raise _DoesNotFitError
+        if None in cells and self._schema.missing == "refuse":
+            raise _DoesNotFitError
+        return cells
+
+
+class TextReader:
+    """A list of texts, for models that start with a vectoriser."""
+
+    def __init__(self, schema: Input, max_rows: int) -> None:
+        self._schema = schema
+        self._decoder = _decoder(schema.parameter, str)
+        self._max_rows = max_rows
+
+    def read(self, body: bytes) -> Request:
+        try:
+            texts = self._decoder.decode(body).data
+        except _UNREADABLE as error:
+            raise refusal(body, self._schema) from error
+        _check_count(len(texts), self._max_rows)
+        if not texts:
+            raise refusal(body, self._schema)
+        return Request(texts, len(texts), keys.texts_digest(texts))
+
+    def stored(self, request: Request, masked: frozenset[str]) -> Any:
+        return [MASK] * request.rows if masked else request.value
+
+
+class TableReader:
+    """Rows as objects by column name, or as lists in the manifest's order; the model is given a DataFrame."""
+
+    def __init__(self, schema: Input, max_rows: int) -> None:
+        self._schema = schema
+        self._columns = schema.columns or ()
+        self._decoder = _decoder(schema.parameter, dict[str, Any] | list[Any])
+        self._max_rows = max_rows
+        # pandas is heavy and only models trained on tables have it among their requirements.
+        self._frame = importlib.import_module("pandas").DataFrame
+
+    def read(self, body: bytes) -> Request:
+        schema = self._schema
+        try:
+            given = self._decoder.decode(body).data
+            rows = [
+                _by_name(row, schema) if row.__class__ is dict else _in_order(row, schema) for row in given
+            ]
+            allow = schema.missing == "allow"
+            columns = [
+                (column.name, _typed([row[index] for row in rows], column, allow))
+                for index, column in enumerate(self._columns)
+            ]
+        except _UNREADABLE as error:
+            raise refusal(body, schema) from error
+        _check_count(len(rows), self._max_rows)
+        if not rows:
+            raise refusal(body, schema)
+        return Request(
+            self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_digest(columns)
+        )
+
+    def stored(self, request: Request, masked: frozenset[str]) -> Any:
+        columns = [
+            [MASK] * request.rows if name in masked else _plain(request.value[name].to_numpy())
+            for name in request.value
+        ]
+        names = list(request.value)
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+class JsonReader:
+    """Any body at all, for entry scripts: given on as text, keyed by its JSON value where it has one."""
+
+    def read(self, body: bytes) -> Request:
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            raise refusal(body, None) from None
+        try:
+            digest = keys.json_digest(msgspec.json.decode(body))
+        except (msgspec.MsgspecError, RecursionError):
+            digest = keys.raw_digest(body)
+        return Request(text, 1, digest)
+
+    def stored(self, request: Request, masked: frozenset[str]) -> Any:
+        try:
+            value = msgspec.json.decode(request.value)
+        except (msgspec.MsgspecError, RecursionError):
+            return MASK if masked else request.value
+        return _masked(value, masked)
+
+
+class _DoesNotFitError(Exception):
+    """The JSON is of the right outline, but not what this model takes; `refusals` finds the words."""
+
+
+_UNREADABLE = (
+    msgspec.MsgspecError,
+    UnicodeDecodeError,
+    RecursionError,
+    OverflowError,
+    ValueError,
+    _DoesNotFitError,
+)
+
+
+def _decoder(parameter: str, row: Any) -> msgspec.json.Decoder[Any]:
+    body = msgspec.defstruct("Body", [("data", list[row])], rename={"data": parameter})
+    return msgspec.json.Decoder(body)
+
+
+def _check_count(count: int, most: int) -> None:
+    if count > most:
+        raise too_large(
+            "too_many_rows",
+            f"The request holds {count} rows; this function takes up to {most} at once.",
+            f"Send them in several requests of up to {most} rows.",
+        )
+
+
+def _by_name(row: Mapping[str, Any], schema: Input) -> list[Any]:
+    columns = schema.columns or ()
+    try:
+        cells = [row[column.name] for column in columns]
+    except KeyError:
+        raise _DoesNotFitError from None
+    if len(row) != len(cells) and len(row.keys() - set(schema.ignored)) != len(cells):
+        raise _DoesNotFitError
+    return cells
+
+
+def _in_order(row: list[Any], schema: Input) -> list[Any]:
+    if len(row) != len(schema.columns or ()):
+        raise _DoesNotFitError
+    return row
+
+
+def _typed(cells: list[Any], column: Column, allow_missing: bool) -> NDArray[Any] | Sequence[str | None]:
+    """The column's cells as its dtype: an array, or a list of texts and None."""
+    classes = {cell.__class__ for cell in cells}
+    if None.__class__ in classes:
+        if not allow_missing or column.dtype not in ("float64", "string"):
+            raise _DoesNotFitError
+        classes.discard(None.__class__)
+    if column.dtype == "string":
+        if not classes <= {str}:
+            raise _DoesNotFitError
+        return cells
+    if column.dtype == "bool":
+        if not classes <= {bool}:
+            raise _DoesNotFitError
+        return np.array(cells, dtype=np.bool_)
+    if not classes <= {int, float}:
+        raise _DoesNotFitError
+    if column.dtype == "int64":
+        if not all(isinstance(cell, int) or cell.is_integer() for cell in cells):
+            raise _DoesNotFitError
+        return np.array([int(cell) for cell in cells], dtype=np.int64)
+    return np.array(cells, dtype=np.float64) + 0.0
+
+
+def _series(cells: NDArray[Any] | Sequence[str | None]) -> NDArray[Any]:
+    if isinstance(cells, np.ndarray):
+        return cells
+    # Missing text is NaN, as it is in a frame read from a file: scikit-learn's imputers look for that by
+    # default.
+    return np.array([np.nan if cell is None else cell for cell in cells], dtype=object)
+
+
+def _plain(array: NDArray[Any]) -> list[Any]:
+    plain: list[Any] = array.tolist()
+    return plain
+
+
+def _masked(value: Any, masked: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: MASK if name in masked else _masked(item, masked) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, masked) for item in value]
+    return value

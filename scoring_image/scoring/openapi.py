@@ -1,0 +1,133 @@
+"""The OpenAPI 3.1 document of one function, made from its manifest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scoring import SCORING_VERSION
+from scoring.manifest import Column, Input, Manifest
+
+_JSON_TYPES = {"float64": "number", "int64": "integer", "bool": "boolean", "string": "string"}
+
+
+def openapi(manifest: Manifest) -> dict[str, Any]:
+    """Describe the scoring route: its body with the example, its answer, errors and headers."""
+    trigger, schema = manifest.trigger, manifest.input
+    operation = {
+        "operationId": "score",
+        "summary": f"{manifest.model.method} of {manifest.estimator or manifest.model.name}",
+        "parameters": [
+            {
+                "name": "Cache-Control",
+                "in": "header",
+                "schema": {"type": "string", "enum": ["no-cache", "no-store"]},
+                "description": "no-cache scores afresh and stores; no-store does not touch the cache.",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": _body(schema, manifest.limits.max_rows)},
+        },
+        "responses": {
+            "200": {
+                "description": "What the model returned; NaN and the infinities as null.",
+                "headers": {
+                    name: {"schema": {"type": "string"}, "description": text}
+                    for name, text in _HEADERS.items()
+                },
+                "content": {"application/json": {"schema": {}}},
+            },
+            **{
+                status: {"$ref": "#/components/responses/Error"}
+                for status in ("400", "401", "413", "500", "503")
+            },
+        },
+    }
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": manifest.model.name,
+            "version": manifest.model_version[:16],
+            "description": f"Scoring server {SCORING_VERSION}, model version {manifest.model_version}.",
+        },
+        "paths": {f"/api/{trigger.route}": {method.lower(): operation for method in trigger.methods}},
+        "components": {"responses": {"Error": _ERROR}},
+    }
+    if trigger.auth_level != "anonymous":
+        document["components"]["securitySchemes"] = {
+            "header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+            "query": {"type": "apiKey", "in": "query", "name": "code"},
+        }
+        document["security"] = [{"header": []}, {"query": []}]
+    return document
+
+
+def _body(schema: Input, max_rows: int) -> dict[str, Any]:
+    rows = {"type": "array", "minItems": 1, "maxItems": max_rows, "items": _row(schema)}
+    body: dict[str, Any] = {
+        "schema": {"type": "object", "required": [schema.parameter], "properties": {schema.parameter: rows}}
+    }
+    if schema.example is not None:
+        body["example"] = {schema.parameter: schema.example}
+    return body
+
+
+def _row(schema: Input) -> dict[str, Any]:
+    allow = schema.missing == "allow"
+    if schema.kind == "array" and schema.dtype == "string":
+        return {"type": "string"}
+    width = len(schema.columns or ()) or schema.features
+    as_list: dict[str, Any] = {"type": "array"}
+    if schema.columns:
+        as_list["prefixItems"] = [_cell(column, allow) for column in schema.columns]
+    else:
+        as_list["items"] = _cell(Column("", "float64"), allow)
+    if width:
+        as_list.update(minItems=width, maxItems=width)
+    if not schema.columns:
+        return as_list
+    by_name = {
+        "type": "object",
+        "required": [column.name for column in schema.columns],
+        "properties": {
+            **{column.name: _cell(column, allow) for column in schema.columns},
+            **{name: {} for name in schema.ignored},
+        },
+        "additionalProperties": False,
+    }
+    return {"anyOf": [by_name, as_list]}
+
+
+def _cell(column: Column, allow_missing: bool) -> dict[str, Any]:
+    kind = _JSON_TYPES[column.dtype]
+    nullable = allow_missing and column.dtype in ("float64", "string")
+    return {"type": [kind, "null"] if nullable else kind}
+
+
+_HEADERS = {
+    "X-Cache": "HIT: from the cache. MISS: from the model, and stored. BYPASS: from the model only.",
+    "X-Cache-Key": "The key of the entry in Redis.",
+    "X-Model-Version": "The digest of everything that can change an answer.",
+    "Server-Timing": "Milliseconds of the parts: parse, get, predict, set, total.",
+}
+
+_ERROR = {
+    "description": "What is wrong, where, and what to do.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["error"],
+                "properties": {
+                    "error": {
+                        "type": "object",
+                        "required": ["code", "message", "hint"],
+                        "properties": {
+                            name: {"type": "string"} for name in ("code", "message", "hint", "at")
+                        },
+                    }
+                },
+            }
+        }
+    },
+}

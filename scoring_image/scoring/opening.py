@@ -1,0 +1,202 @@
+"""Opening an uploaded model: the one place where its pickle is run, and words for each way it can fail."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import pickle
+import re
+import sys
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import joblib
+
+METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
+
+# What pickle and joblib say in ValueError and UnpicklingError about a file that stops in the middle.
+_CUT_OFF = ("EOF", "exhausted", "truncated", "Ran out of input")
+
+_MODULE = re.compile(r"No module named '([^']+)'")
+_ATTRIBUTE = re.compile(r"(?:Can't get attribute|has no attribute) '([^']+)'")
+_HOME_MODULE = re.compile(r"on <module '([^']+)'")
+
+
+class OpenError(Exception):
+    """The model cannot be used: what happened, the likely cause, what to do; `module` is what is missing."""
+
+    def __init__(
+        self, code: str, message: str, cause: str, action: str, *, module: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.cause = cause
+        self.action = action
+        self.module = module
+
+    def as_dict(self) -> dict[str, str]:
+        """The parts by name, `module` only where there is one."""
+        told = {"code": self.code, "message": self.message, "cause": self.cause, "action": self.action}
+        return told if self.module is None else {**told, "module": self.module}
+
+
+def open_model(path: Path, *, method: str, sha256: str | None = None, code: Path | None = None) -> Any:
+    """The estimator in a joblib or pickle file, compressed or not, checked to have the method. Raises
+    OpenError.
+
+    The file is read only after its digest was found to be `sha256`, from the same open file, so that it
+    cannot be exchanged in between. Modules in `code` can be imported by the pickle.
+    """
+    if code is not None and code.is_dir():
+        sys.path.insert(0, str(code))
+    with open_checked(path, sha256) as file:
+        model = _load(file, path.name)
+    _check_method(model, path.name, method)
+    return model
+
+
+def open_checked(path: Path, sha256: str | None) -> BinaryIO:
+    """The file, open at its start, once its bytes are known to be those packaged. Raises OpenError."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise OpenError(
+            "unreadable",
+            f"{path.name} cannot be read: {error.strerror or error}.",
+            "The file is not where the package says, or its permissions forbid reading.",
+            "Deploy again, so that the package is built anew.",
+        ) from error
+    if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        file.close()
+        raise OpenError(
+            "wrong_digest",
+            f"{path.name} is not the file that was packaged: its SHA-256 differs from the manifest's.",
+            "The file was changed or damaged after it was packaged.",
+            "Deploy again. If it happens twice, find out who writes to the package's folder.",
+        )
+    file.seek(0)
+    return file
+
+
+def _load(file: BinaryIO, name: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # A version mismatch is said by the description; at every start it would only fill the log.
+            warnings.filterwarnings("default")
+            return joblib.load(file)
+    except ModuleNotFoundError as error:
+        raise _missing_module(error, name) from error
+    except AttributeError as error:
+        raise _missing_attribute(error, name) from error
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _truncated(name, error) from error
+    except MemoryError as error:
+        raise OpenError(
+            "memory",
+            f"Opening {name} took more memory than it may have.",
+            "The model is larger than the limit, or the file asks for far more than it holds.",
+            "Save the model compressed or smaller, or choose a larger size.",
+        ) from error
+    except (pickle.UnpicklingError, ValueError, KeyError, IndexError) as error:
+        if any(sign in str(error) for sign in _CUT_OFF):
+            raise _truncated(name, error) from error
+        raise _not_a_pickle(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise OpenError(
+            "crashed",
+            f"Opening {name} raised {type(error).__name__}: {error}",
+            "The model's own code failed, often because a library's version differs from training.",
+            "Name the versions that the model was trained with in the runtime's requirements.",
+        ) from error
+
+
+def _missing_module(error: ModuleNotFoundError, name: str) -> OpenError:
+    found = _MODULE.search(str(error))
+    module = error.name or (found.group(1) if found else "?")
+    root = module.split(".")[0]
+    if root != module and root in sys.modules:
+        return OpenError(
+            "version",
+            f"{name} needs {module}, which the installed version of {root} does not have.",
+            f"The model was saved with another version of {root}.",
+            f"Name the version of {root} that the model was trained with in the runtime's requirements.",
+            module=module,
+        )
+    return OpenError(
+        "missing_module",
+        f"{name} needs the module {module}, which is not installed.",
+        f"The model was saved where {module} could be imported: a library, or a file of your own.",
+        f"Add the library to the runtime's requirements, or upload {root}.py as code.",
+        module=module,
+    )
+
+
+def _missing_attribute(error: AttributeError, name: str) -> OpenError:
+    found = _ATTRIBUTE.search(str(error))
+    attribute = found.group(1) if found else str(error)
+    home = _HOME_MODULE.search(str(error))
+    module = home.group(1) if home else None
+    if module == "__main__":
+        return OpenError(
+            "missing_attribute",
+            f"{name} needs {attribute}, which was defined in the notebook or script that saved the model.",
+            "Python saves only the name of a class or function; what is defined in __main__ stays there.",
+            f"Put {attribute} into a module of its own (such as features.py), import it from there, "
+            "train and save again, and upload the module as code.",
+            module="__main__",
+        )
+    return OpenError(
+        "missing_attribute",
+        f"{name} needs {attribute}{f' of the module {module}' if module else ''}, which is not there.",
+        "The library has another version here than at training, or the uploaded code differs.",
+        "Name the version that the model was trained with, or upload the code as it was.",
+        module=module,
+    )
+
+
+def _truncated(name: str, error: Exception) -> OpenError:
+    return OpenError(
+        "truncated",
+        f"{name} ends too early ({type(error).__name__}).",
+        "The upload or the copy before it was cut off, or the file was still being written.",
+        "Save the model again, compare the sizes, and upload it once more.",
+    )
+
+
+def _not_a_pickle(name: str, error: Exception) -> OpenError:
+    return OpenError(
+        "not_a_model",
+        f"{name} is not a joblib or pickle file ({type(error).__name__}: {error}).",
+        "It is another kind of file, or it was damaged on the way.",
+        "Save the estimator with joblib.dump(model, 'model.joblib') and upload that file.",
+    )
+
+
+def _check_method(model: Any, name: str, method: str) -> None:
+    if callable(getattr(model, method, None)):
+        return
+    if isinstance(model, dict):
+        held = ", ".join(repr(key) for key in list(model)[:8]) or "none"
+        raise OpenError(
+            "not_a_model",
+            f"{name} holds a dict with keys {held}, not a model.",
+            "Several things were saved together.",
+            "Save the estimator itself: joblib.dump(bundle['model'], 'model.joblib').",
+        )
+    has = [known for known in METHODS if callable(getattr(model, known, None))]
+    if not has:
+        raise OpenError(
+            "not_a_model",
+            f"{name} holds a {type(model).__name__}, which cannot predict.",
+            "Something else than an estimator was saved.",
+            "Save the fitted estimator or Pipeline itself.",
+        )
+    raise OpenError(
+        "no_method",
+        f"{type(model).__name__} in {name} has no {method}; it has {', '.join(has)}.",
+        "Not every estimator offers every method; probabilities often need an option at training.",
+        f"Choose {has[0]}, or train the model so that it offers {method}.",
+    )

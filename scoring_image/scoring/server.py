@@ -1,0 +1,227 @@
+"""The HTTP face: a bare ASGI application over the service."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from scoring import SCORING_VERSION
+from scoring.errors import ScoringError, too_large
+from scoring.openapi import openapi
+from scoring.service import Answer, CacheWish, Service
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+log = logging.getLogger("scoring")
+
+
+class ClientGoneError(Exception):
+    """The caller hung up before the whole request had come."""
+
+
+class Application:
+    """`POST /api/{route}`, `GET /healthz`, `GET /openapi.json`, and `GET /`, where the host knocks."""
+
+    def __init__(self, service: Service) -> None:
+        manifest = service.manifest
+        self._service = service
+        self._route = f"/api/{manifest.trigger.route}"
+        self._methods = tuple(method.upper() for method in manifest.trigger.methods)
+        self._most = manifest.limits.max_body_bytes
+        open_to_all = manifest.trigger.auth_level == "anonymous"
+        keys = () if open_to_all else service.settings.function_keys
+        self._keys = tuple(key.encode() for key in keys)
+        self._version = (b"x-model-version", manifest.model_version.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["path"] == self._route:
+            await self._scored(scope, receive, send)
+        else:
+            await self._others(scope, send)
+
+    async def _scored(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            headers = dict(scope["headers"])
+            if scope["method"] not in self._methods:
+                raise _wrong_method(self._methods)
+            self._check_key(headers, scope["query_string"])
+            body = await self._body(headers, receive)
+            answer = await self._service.answer(body, _wish(headers.get(b"cache-control")))
+        except ScoringError as error:
+            await self._refuse(error, send)
+        except ClientGoneError:
+            return
+        except Exception:
+            log.exception("the scoring server failed")
+            await self._refuse(_OWN_FAULT, send)
+        else:
+            await _send(send, 200, answer.body, (*_cache_headers(answer), self._version))
+
+    async def _others(self, scope: Scope, send: Send) -> None:
+        path = scope["path"]
+        try:
+            page = {"/": self._front, "/healthz": self._health, "/openapi.json": self._openapi}.get(path)
+            if page is None:
+                raise ScoringError(
+                    404, "not_found", f"There is nothing at {path}.", f"Send requests to {self._route}."
+                )
+            if scope["method"] not in ("GET", "HEAD"):
+                raise _wrong_method(("GET", "HEAD"))
+            status, told = page(scope)
+        except ScoringError as error:
+            await self._refuse(error, send)
+        else:
+            body = b"" if scope["method"] == "HEAD" else msgspec.json.encode(told)
+            await _send(send, status, body, (self._version, (b"cache-control", b"no-store")))
+
+    def _front(self, _scope: Scope) -> tuple[int, Any]:
+        return 200, {"score": self._route, "health": "/healthz", "description": "/openapi.json"}
+
+    def _health(self, _scope: Scope) -> tuple[int, Any]:
+        service = self._service
+        manifest, cache = service.manifest, service.cache
+        if service.failure is not None:
+            return 503, {"status": "failed", "error": service.failure.as_dict()}
+        if not service.ready:
+            return 503, {"status": "loading"}
+        about: dict[str, str] = {"policy": service.settings.policy, "state": cache.state}
+        if cache.state == "down":
+            about["detail"] = cache.detail
+        return 200, {
+            "status": "ready",
+            "model_version": manifest.model_version,
+            "scoring_version": SCORING_VERSION,
+            "executes": manifest.execution.executes,
+            "reason": manifest.execution.reason,
+            "epoch": cache.epoch,
+            "cache": about,
+        }
+
+    def _openapi(self, scope: Scope) -> tuple[int, Any]:
+        # The example in it is made from the training data's means, which not everybody may see.
+        self._check_key(dict(scope["headers"]), scope["query_string"])
+        return 200, openapi(self._service.manifest)
+
+    def _check_key(self, headers: dict[bytes, bytes], query: bytes) -> None:
+        """Like the Functions host: a key in the header or in the query. Raises a 401."""
+        if not self._keys:
+            return
+        given = headers.get(b"x-functions-key")
+        if given is None and query:
+            given = parse_qs(query).get(b"code", [b""])[-1]
+        # Every key is compared, each in constant time: the answer's delay tells nothing.
+        matches = [hmac.compare_digest(given or b"", key) for key in self._keys]
+        if not any(matches):
+            raise ScoringError(
+                401,
+                "unauthorized",
+                f"The function key is {'not one of this function' if given else 'missing'}.",
+                "Send it as the header x-functions-key, or as ?code= in the address.",
+            )
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body, up to the limit. Raises a 413 before reading what is announced to be longer."""
+        encoding = headers.get(b"content-encoding", b"identity")
+        if encoding != b"identity":
+            raise ScoringError(
+                415,
+                "unsupported_encoding",
+                f"The body's encoding {encoding.decode('latin-1')} is not read here.",
+                "Send the body uncompressed.",
+            )
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._most:
+            raise self._too_long()
+        event = await receive()
+        if not event.get("more_body") and event["type"] == "http.request":
+            body: bytes = event.get("body", b"")
+            if len(body) > self._most:
+                raise self._too_long()
+            return body
+        parts = bytearray()
+        while event["type"] == "http.request":
+            parts += event.get("body", b"")
+            if len(parts) > self._most:
+                raise self._too_long()
+            if not event.get("more_body"):
+                return bytes(parts)
+            event = await receive()
+        raise ClientGoneError
+
+    def _too_long(self) -> ScoringError:
+        return too_large(
+            "too_large",
+            f"The body is longer than {self._most} bytes, the most that this function takes.",
+            "Send the rows in several requests.",
+        )
+
+    async def _refuse(self, error: ScoringError, send: Send) -> None:
+        headers: list[Header] = [self._version, (b"cache-control", b"no-store")]
+        if error.status == 405:
+            headers.append((b"allow", error.hint.removeprefix("Use ").rstrip(".").encode()))
+        if error.status == 413:
+            # The rest of the body is not read, so the connection cannot be used again.
+            headers.append((b"connection", b"close"))
+        if error.code == "loading":
+            headers.append((b"retry-after", b"1"))
+        await _send(send, error.status, error.body(), headers)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            event = await receive()
+            if event["type"] == "lifespan.startup":
+                self._service.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._service.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+_OWN_FAULT = ScoringError(
+    500, "internal_error", "The scoring server failed at this request.", "The function's log has the trace."
+)
+
+
+def _wrong_method(allowed: Iterable[str]) -> ScoringError:
+    hint = f"Use {', '.join(allowed)}."
+    return ScoringError(405, "wrong_method", "This address does not take that method.", hint)
+
+
+def _wish(cache_control: bytes | None) -> CacheWish:
+    """What Cache-Control asks for; the stricter of two, and directives about other things are let be."""
+    if not cache_control:
+        return CacheWish.DEFAULT
+    directives = {part.strip() for part in cache_control.lower().split(b",")}
+    if b"no-store" in directives:
+        return CacheWish.NO_STORE
+    return CacheWish.NO_CACHE if directives & {b"no-cache", b"max-age=0"} else CacheWish.DEFAULT
+
+
+def _cache_headers(answer: Answer) -> tuple[Header, ...]:
+    timings = answer.timings
+    parts = ("parse", timings.parse), ("get", timings.get), ("predict", timings.predict), ("set", timings.set)
+    shown = [f"{name};dur={taken * 1000:.3f}" for name, taken in parts if taken is not None]
+    shown.append(f"total;dur={timings.total * 1000:.3f}")
+    return (
+        (b"x-cache", answer.verdict.encode()),
+        (b"x-cache-key", answer.key.encode()),
+        (b"server-timing", ", ".join(shown).encode()),
+    )
+
+
+async def _send(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
+    length = b"%d" % len(body)
+    start = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
