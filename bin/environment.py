@@ -120,7 +120,8 @@ def pinned(lock: str, name: str) -> str:
 
 
 def say(message: str) -> None:
-    print(f"[{time.time() - STARTED:6.1f} s] {message}", flush=True)
+    # The standard output belongs to the program that this process becomes, and may be somebody's pipe.
+    print(f"[{time.time() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
 
 
 def _create() -> None:
@@ -163,7 +164,6 @@ def _pip_config() -> dict[str, str]:
 
 
 def _run(command: list[str | Path], environment: Mapping[str, str] | None = None) -> None:
-    # The standard output may be somebody's pipe: the tools' own lines go where errors go.
     subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
 
 
