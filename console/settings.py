@@ -21,6 +21,7 @@ SECRET_KEY = os.environ.get("SECRET_KEY") or HOME.secret_key()
 # --- what this console is and may do --------------------------------------------------------------
 
 CONSOLE_ID = os.environ.get("CONSOLE_ID") or HOME.console_id()
+CONSOLE_HOME: Path = HOME.root
 ARTIFACT_ROOT: Path = HOME.artifacts
 LOCAL_TARGET_ROOT: Path = HOME.local
 SCORING_IMAGE_ROOT: Path = CHECKOUT / "scoring_image"
