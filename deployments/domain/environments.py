@@ -1,0 +1,70 @@
+"""What a platform engineer fixes once for an environment, and the roles its members have."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from . import limits
+from .errors import SpecInvalid
+from .secrets import check_ref_allowed
+from .spec import Spec
+
+
+class Role(StrEnum):
+    """Roles in an environment; each includes those before it."""
+
+    VIEWER = "viewer"
+    TESTER = "tester"
+    DEPLOYER = "deployer"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+class EnvironmentSettings(BaseModel):
+    """The rules of an environment, whatever its target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_cache_mb: int = Field(default=1_024, ge=limits.MIN_CACHE_MB, le=limits.MAX_CACHE_MB)
+    max_memory_mb: int = Field(default=8_192, ge=256, le=65_536)
+    max_processes: int = Field(default=4, ge=1, le=limits.MAX_INSTANCES)
+    required_tags: tuple[str, ...] = ()
+    allowed_secrets: tuple[str, ...] = Field(
+        default=(), description="names SCORING_SECRET_* that specs may refer to"
+    )
+    allowed_vaults: tuple[str, ...] = ()
+    allow_code: bool = Field(default=True, description="helper modules and entry scripts may be uploaded")
+    execution: Literal["auto", "original", "onnx"] | None = None
+
+
+def check_spec(spec: Spec, settings: EnvironmentSettings) -> None:
+    """Hold a Spec against the environment's rules.
+
+    Raises SpecInvalid naming each field, or SecretUnavailable for a reference that is not allowed.
+    """
+    problems: list[tuple[str, str]] = []
+    if spec.cache.max_memory_mb > settings.max_cache_mb:
+        problems.append(
+            ("cache.max_memory_mb", f"this environment allows at most {settings.max_cache_mb} MB")
+        )
+    if spec.hosting.memory_mb > settings.max_memory_mb:
+        problems.append(("hosting.memory_mb", f"this environment allows at most {settings.max_memory_mb} MB"))
+    if spec.hosting.processes > settings.max_processes:
+        problems.append(("hosting.processes", f"this environment allows at most {settings.max_processes}"))
+    problems += [
+        (f"tags.{tag}", "this environment requires the tag")
+        for tag in settings.required_tags
+        if tag not in spec.tags
+    ]
+    if spec.code and not settings.allow_code:
+        problems.append(("code", "this environment does not take code; put it into a wheel that is reviewed"))
+    if settings.execution and spec.execution not in ("auto", settings.execution):
+        problems.append(("execution", f"this environment fixes the execution to {settings.execution}"))
+    if problems:
+        raise SpecInvalid(problems)
+    for ref in spec.secret_refs():
+        check_ref_allowed(ref, allowed_env=settings.allowed_secrets, allowed_vaults=settings.allowed_vaults)

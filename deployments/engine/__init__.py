@@ -1,0 +1,1 @@
+"""Plans and runs: one visit at a time, safe to kill anywhere."""

@@ -1,0 +1,55 @@
+"""Test calls and the named inputs that are kept."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Invocation(models.Model):
+    """One test call and what came back."""
+
+    deployment = models.ForeignKey(
+        "deployments.Deployment", on_delete=models.CASCADE, related_name="invocations"
+    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    label = models.CharField(_("input"), max_length=120, blank=True)
+    request = models.JSONField(default=dict)
+    response = models.JSONField(null=True)
+    status = models.PositiveIntegerField(default=0)
+    cache = models.CharField(max_length=10, blank=True)
+    key = models.CharField(max_length=200, blank=True)
+    duration_ms = models.FloatField(default=0)
+    timings = models.JSONField(default=dict)
+    pinned = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = _("invocation")
+        verbose_name_plural = _("invocations")
+        indexes = [models.Index(fields=["deployment", "-at"], name="invocation_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.deployment_id} {self.at:%H:%M:%S} {self.status}"
+
+
+class Sample(models.Model):
+    """A named input that can be sent again, and whose answer can be asserted on."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.CASCADE, related_name="samples")
+    name = models.CharField(_("name"), max_length=80)
+    body = models.JSONField()
+    expected = models.JSONField(null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("sample")
+        verbose_name_plural = _("samples")
+        constraints = [models.UniqueConstraint(fields=["deployment", "name"], name="sample_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name

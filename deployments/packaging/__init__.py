@@ -1,0 +1,1 @@
+"""The package of a model: a build context with a manifest, assembled so that equal parts give an equal digest."""

@@ -1,0 +1,135 @@
+"""Who may do what: the one module that every verb of every door asks."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q
+
+from .domain.environments import Role
+from .models import Environment, Membership
+
+
+class Verb(StrEnum):
+    VIEW = "view"  # see deployments, runs, logs, statistics, keys of a cache
+    VIEW_INPUTS = "view_inputs"  # see what was sent: invocations and inputs kept in the cache
+    TEST = "test"  # send inputs to a function, keep samples
+    DEPLOY = "deploy"  # define, change, run, cancel, destroy
+    WRITE_CACHE = "write_cache"  # delete entries, raise the data epoch
+    MANAGE = "manage"  # change an environment's rules and members
+    CREATE_ENVIRONMENT = "create_environment"  # only for the site's administrators
+    UPLOAD = "upload"  # put a file into the store: for whoever may deploy somewhere
+
+
+class Scope(StrEnum):
+    READ = "read"
+    TEST = "test"
+    DEPLOY = "deploy"
+    CACHE_WRITE = "cache:write"
+    ADMIN = "admin"
+
+
+NEEDED_ROLE: dict[Verb, Role] = {
+    Verb.VIEW: Role.VIEWER,
+    Verb.VIEW_INPUTS: Role.TESTER,
+    Verb.TEST: Role.TESTER,
+    Verb.DEPLOY: Role.DEPLOYER,
+    Verb.WRITE_CACHE: Role.DEPLOYER,
+    Verb.UPLOAD: Role.DEPLOYER,
+    Verb.MANAGE: Role.ADMIN,
+}
+
+NEEDED_SCOPE: dict[Verb, Scope] = {
+    Verb.VIEW: Scope.READ,
+    Verb.VIEW_INPUTS: Scope.READ,
+    Verb.TEST: Scope.TEST,
+    Verb.DEPLOY: Scope.DEPLOY,
+    Verb.UPLOAD: Scope.DEPLOY,
+    Verb.WRITE_CACHE: Scope.CACHE_WRITE,
+    Verb.MANAGE: Scope.ADMIN,
+    Verb.CREATE_ENVIRONMENT: Scope.ADMIN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A user and the door they came through; `scopes` is None in the browser, where the role alone decides."""
+
+    user: Any
+    via: str = "page"
+    scopes: frozenset[str] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.user.get_username()) or "anonymous"
+
+    @property
+    def is_site_admin(self) -> bool:
+        return bool(self.user.is_active and self.user.is_superuser)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a verb is refused, and where that can be changed; `hidden` when the actor may not even know."""
+
+    reason: str
+    action: str
+    hidden: bool = False
+
+
+def role_in(user: AbstractBaseUser | AnonymousUser, environment: Environment) -> Role | None:
+    """The user's role in an environment; administrators of the site are administrators everywhere."""
+    if not user.is_active or not user.is_authenticated:
+        return None
+    if getattr(user, "is_superuser", False):
+        return Role.ADMIN
+    found = (
+        Membership.objects.filter(user_id=user.pk, environment=environment)
+        .values_list("role", flat=True)
+        .first()
+    )
+    return Role(found) if found else None
+
+
+def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) -> Refusal | None:
+    """None when the actor may; otherwise why not. Without an environment: whether it may anywhere."""
+    scope = NEEDED_SCOPE[verb]
+    if actor.scopes is not None and scope not in actor.scopes:
+        return Refusal(
+            f"The token has not the scope {scope}.", f"Use a token that was made with the scope {scope}."
+        )
+    if actor.is_site_admin:
+        return None
+    if verb == Verb.CREATE_ENVIRONMENT:
+        return Refusal("Only administrators of the site make environments.", "Ask one of them.")
+    needed = NEEDED_ROLE[verb]
+    if environment is None:
+        held = Membership.objects.filter(user_id=actor.user.pk).values_list("role", flat=True)
+        if actor.user.is_active and any(Role(role).includes(needed) for role in held):
+            return None
+        return Refusal(
+            f"This needs the role {needed} in an environment.", "Ask an administrator of an environment."
+        )
+    role = role_in(actor.user, environment)
+    if role is None:
+        return Refusal("", "", hidden=True)
+    if role.includes(needed):
+        return None
+    return Refusal(
+        f"This needs the role {needed} in {environment.name}; yours is {role}.",
+        f"Ask an administrator of {environment.name} for the role.",
+    )
+
+
+def may(actor: Actor, verb: Verb, environment: Environment | None = None) -> bool:
+    return refusal(actor, verb, environment) is None
+
+
+def visible_environments(actor: Actor) -> Q:
+    """Filter on Environment for what the actor may see."""
+    if actor.is_site_admin:
+        return Q()
+    if not actor.user.is_active or not actor.user.is_authenticated:
+        return Q(pk__in=[])
+    return Q(memberships__user_id=actor.user.pk)

@@ -1,0 +1,30 @@
+"""Celery tasks: the doorbell. Ids only; a ring that comes twice or too late does nothing."""
+
+import os
+import socket
+
+from celery import shared_task
+from django.utils import timezone
+
+from .engine import runner
+from .models import Run, WorkerSeen
+
+SOON = 2.0  # seconds: a later visit is left to the beat
+
+
+@shared_task(name="deployments.tasks.ring", ignore_result=True, expires=30)
+def ring(run_id: int) -> None:
+    """Visit one run, and ring again soon if it wants that."""
+    delay = runner.advance(run_id)
+    if delay is not None and delay < SOON:
+        ring.apply_async((run_id,), countdown=delay, expires=delay + 30)
+
+
+@shared_task(name="deployments.tasks.ring_due", ignore_result=True, expires=5)
+def ring_due() -> None:
+    """Ring every run that is due: what makes lost rings, dead workers and restarts harmless."""
+    now = timezone.now()
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    WorkerSeen.objects.update_or_create(name=name, defaults={"at": now})
+    for run_id in Run.objects.due(now).order_by("next_visit_at").values_list("pk", flat=True):
+        ring.apply_async((run_id,))
