@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
@@ -28,6 +29,8 @@ SCORING_IMAGE_ROOT: Path = CHECKOUT / "scoring_image"
 # How long the paper target's pretend resources take: keywords of deployments.targets.paper.PaperConfig.
 PAPER_TARGET: dict[str, object] = {}
 LOCAL_EXECUTION_ENABLED = flag("LOCAL_EXECUTION_ENABLED", default=True)
+# How long pretend resources pretend to take, by the names of PaperConfig; empty for its own times.
+PAPER_TARGET: dict[str, Any] = {}
 MAX_ARTIFACT_BYTES = int(os.environ.get("MAX_ARTIFACT_BYTES") or 2 * 1024**3)
 
 # --- where it is reached --------------------------------------------------------------------------
