@@ -1,4 +1,4 @@
-"""bin/up from an empty home: the sample deployed and scored, what dies comes back, and a stop leaves nothing."""
+"""bin/up from an empty home: a sample deployed and scored, what dies comes back, a stop leaves nothing."""
 
 import json
 import os
