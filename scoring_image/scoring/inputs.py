@@ -40,6 +40,9 @@ class Reader(Protocol):
     def read(self, body: bytes) -> Request:
         """Raises ScoringError: 400 for what does not fit, 413 for too many rows."""
 
+    def unknown(self, fields: frozenset[str]) -> frozenset[str]:
+        """Those of the fields that do not occur in such a body, and so cannot be masked."""
+
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         """The input as the entry in the cache shows it, with the masked fields' values replaced."""
 
@@ -82,13 +85,20 @@ class ArrayReader:
         array += 0.0
         return Request(array, len(rows), keys.array_digest(array))
 
+    def unknown(self, fields: frozenset[str]) -> frozenset[str]:
+        return fields - set(self._masking_names(self._schema.features or 0))
+
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         rows = _plain(request.value)
         if not masked:
             return rows
-        names = self._names or tuple(str(index) for index in range(request.value.shape[1]))
+        names = self._masking_names(request.value.shape[1])
         hidden = [name in masked for name in names]
         return [[MASK if hide else cell for cell, hide in zip(row, hidden, strict=True)] for row in rows]
+
+    def _masking_names(self, width: int) -> tuple[str, ...]:
+        """The columns' names; their numbers from 0 on, where they have none."""
+        return self._names or tuple(map(str, range(width)))
 
     def _positional(self, row: dict[str, Any]) -> list[float | None]:
         cells = _by_name(row, self._schema)
@@ -117,6 +127,9 @@ class TextReader:
             raise refusal(body, self._schema)
         return Request(texts, len(texts), keys.texts_digest(texts))
 
+    def unknown(self, fields: frozenset[str]) -> frozenset[str]:
+        return frozenset()
+
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         return [MASK] * request.rows if masked else request.value
 
@@ -139,9 +152,8 @@ class TableReader:
             rows = [
                 _by_name(row, schema) if row.__class__ is dict else _in_order(row, schema) for row in given
             ]
-            allow = schema.missing == "allow"
             columns = [
-                (column.name, _typed([row[index] for row in rows], column, allow))
+                (column.name, _typed([row[index] for row in rows], column, column.may_be_missing(schema)))
                 for index, column in enumerate(self._columns)
             ]
         except _UNREADABLE as error:
@@ -152,6 +164,9 @@ class TableReader:
         return Request(
             self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_digest(columns)
         )
+
+    def unknown(self, fields: frozenset[str]) -> frozenset[str]:
+        return fields - {column.name for column in self._columns}
 
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         columns = [
@@ -175,6 +190,9 @@ class JsonReader:
         except (msgspec.MsgspecError, RecursionError):
             digest = keys.raw_digest(body)
         return Request(text, 1, digest)
+
+    def unknown(self, fields: frozenset[str]) -> frozenset[str]:
+        return frozenset()
 
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         try:
@@ -233,7 +251,7 @@ def _typed(cells: list[Any], column: Column, allow_missing: bool) -> NDArray[Any
     """The column's cells as its dtype: an array, or a list of texts and None."""
     classes = {cell.__class__ for cell in cells}
     if None.__class__ in classes:
-        if not allow_missing or column.dtype not in ("float64", "string"):
+        if not allow_missing:
             raise _DoesNotFitError
         classes.discard(None.__class__)
     if column.dtype == "string":

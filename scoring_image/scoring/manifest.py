@@ -38,10 +38,15 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A named feature of a row."""
+    """A named feature of a row. `missing` is null where the input's own rule holds."""
 
     name: str
     dtype: Literal["float64", "int64", "bool", "string"]
+    missing: Literal["refuse", "allow"] | None = None
+
+    def may_be_missing(self, schema: Input) -> bool:
+        """Whether null is taken here. There is no missing whole number and no missing truth value."""
+        return (self.missing or schema.missing) == "allow" and self.dtype in ("float64", "string")
 
 
 class Input(msgspec.Struct, frozen=True):

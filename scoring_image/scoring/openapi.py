@@ -73,15 +73,14 @@ def _body(schema: Input, max_rows: int) -> dict[str, Any]:
 
 
 def _row(schema: Input) -> dict[str, Any]:
-    allow = schema.missing == "allow"
     if schema.kind == "array" and schema.dtype == "string":
         return {"type": "string"}
     width = len(schema.columns or ()) or schema.features
     as_list: dict[str, Any] = {"type": "array"}
     if schema.columns:
-        as_list["prefixItems"] = [_cell(column, allow) for column in schema.columns]
+        as_list["prefixItems"] = [_cell(column, schema) for column in schema.columns]
     else:
-        as_list["items"] = _cell(Column("", "float64"), allow)
+        as_list["items"] = _cell(Column("", "float64"), schema)
     if width:
         as_list.update(minItems=width, maxItems=width)
     if not schema.columns:
@@ -90,7 +89,7 @@ def _row(schema: Input) -> dict[str, Any]:
         "type": "object",
         "required": [column.name for column in schema.columns],
         "properties": {
-            **{column.name: _cell(column, allow) for column in schema.columns},
+            **{column.name: _cell(column, schema) for column in schema.columns},
             **{name: {} for name in schema.ignored},
         },
         "additionalProperties": False,
@@ -98,10 +97,9 @@ def _row(schema: Input) -> dict[str, Any]:
     return {"anyOf": [by_name, as_list]}
 
 
-def _cell(column: Column, allow_missing: bool) -> dict[str, Any]:
+def _cell(column: Column, schema: Input) -> dict[str, Any]:
     kind = _JSON_TYPES[column.dtype]
-    nullable = allow_missing and column.dtype in ("float64", "string")
-    return {"type": [kind, "null"] if nullable else kind}
+    return {"type": [kind, "null"] if column.may_be_missing(schema) else kind}
 
 
 _HEADERS = {

@@ -7,7 +7,6 @@ import lzma
 import pickle
 import re
 import sys
-import warnings
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -81,14 +80,33 @@ def open_checked(path: Path, sha256: str | None) -> BinaryIO:
     return file
 
 
+def missing_module(error: ModuleNotFoundError, name: str) -> OpenError:
+    """What to say where `name` needs a module that cannot be imported, or not in this version."""
+    found = _MODULE.search(str(error))
+    module = error.name or (found.group(1) if found else "?")
+    root = module.split(".")[0]
+    if root != module and root in sys.modules:
+        return OpenError(
+            "version",
+            f"{name} needs {module}, which the installed version of {root} does not have.",
+            f"The model was saved with another version of {root}.",
+            f"Name the version of {root} that the model was trained with in the runtime's requirements.",
+            module=module,
+        )
+    return OpenError(
+        "missing_module",
+        f"{name} needs the module {module}, which is not installed.",
+        f"The model was saved where {module} could be imported: a library, or a file of your own.",
+        f"Add the library to the runtime's requirements, or upload {root}.py as code.",
+        module=module,
+    )
+
+
 def _load(file: BinaryIO, name: str) -> Any:
     try:
-        with warnings.catch_warnings():
-            # A version mismatch is said by the description; at every start it would only fill the log.
-            warnings.filterwarnings("default")
-            return joblib.load(file)
+        return joblib.load(file)
     except ModuleNotFoundError as error:
-        raise _missing_module(error, name) from error
+        raise missing_module(error, name) from error
     except AttributeError as error:
         raise _missing_attribute(error, name) from error
     except (EOFError, zlib.error, lzma.LZMAError) as error:
@@ -113,33 +131,12 @@ def _load(file: BinaryIO, name: str) -> Any:
         ) from error
 
 
-def _missing_module(error: ModuleNotFoundError, name: str) -> OpenError:
-    found = _MODULE.search(str(error))
-    module = error.name or (found.group(1) if found else "?")
-    root = module.split(".")[0]
-    if root != module and root in sys.modules:
-        return OpenError(
-            "version",
-            f"{name} needs {module}, which the installed version of {root} does not have.",
-            f"The model was saved with another version of {root}.",
-            f"Name the version of {root} that the model was trained with in the runtime's requirements.",
-            module=module,
-        )
-    return OpenError(
-        "missing_module",
-        f"{name} needs the module {module}, which is not installed.",
-        f"The model was saved where {module} could be imported: a library, or a file of your own.",
-        f"Add the library to the runtime's requirements, or upload {root}.py as code.",
-        module=module,
-    )
-
-
 def _missing_attribute(error: AttributeError, name: str) -> OpenError:
     found = _ATTRIBUTE.search(str(error))
     attribute = found.group(1) if found else str(error)
     home = _HOME_MODULE.search(str(error))
     module = home.group(1) if home else None
-    if module == "__main__":
+    if module in ("__main__", getattr(sys.modules["__main__"].__spec__, "name", None)):
         return OpenError(
             "missing_attribute",
             f"{name} needs {attribute}, which was defined in the notebook or script that saved the model.",
@@ -180,11 +177,12 @@ def _check_method(model: Any, name: str, method: str) -> None:
         return
     if isinstance(model, dict):
         held = ", ".join(repr(key) for key in list(model)[:8]) or "none"
+        inside = next((key for key, part in model.items() if callable(getattr(part, method, None))), "model")
         raise OpenError(
             "not_a_model",
             f"{name} holds a dict with keys {held}, not a model.",
             "Several things were saved together.",
-            "Save the estimator itself: joblib.dump(bundle['model'], 'model.joblib').",
+            f"Save the estimator itself: joblib.dump(bundle[{inside!r}], 'model.joblib').",
         )
     has = [known for known in METHODS if callable(getattr(model, known, None))]
     if not has:

@@ -151,7 +151,7 @@ def _bad_record(row: dict[str, Any], schema: Input, at: str) -> ScoringError | N
 def _bad_cell(cell: Any, column: Column, schema: Input, at: str) -> ScoringError | None:
     wanted = _SAY[column.dtype]
     if cell is None:
-        if schema.missing == "allow" and column.dtype in ("float64", "string"):
+        if column.may_be_missing(schema):
             return None
         return bad_input(
             "missing_value",

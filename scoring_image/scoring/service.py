@@ -72,6 +72,8 @@ class Service:
         self.statistics = Statistics(manifest.model_version)
         self.cache = Cache(settings, model_version=manifest.model_version, statistics=self.statistics)
         self.failure: ScoringError | None = None
+        self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
+        self._stores_input = settings.store_input != "none"
         self._window = Window() if settings.policy == "auto" else None
         self._scorer: Scorer | None = None
         self._flights: dict[str, asyncio.Future[Answer]] = {}
@@ -184,10 +186,7 @@ class Service:
         return answer
 
     def _given(self, scorer: Scorer, request: Request) -> Any:
-        if self.settings.store_input == "none":
-            return msgspec.UNSET
-        masked = self.settings.masked_fields if self.settings.store_input == "masked" else frozenset[str]()
-        return scorer.reader.stored(request, masked)
+        return scorer.reader.stored(request, self._masked) if self._stores_input else msgspec.UNSET
 
     def _count(self, answer: Answer, epoch: int) -> None:
         timings = answer.timings
@@ -224,6 +223,11 @@ class Service:
             )
             log.exception("the model could not be opened")
             return
+        unknown = scorer.reader.unknown(self._masked)
+        if unknown:
+            # Rather no input than one in which a secret field goes by another name.
+            log.warning("fields to mask that are not in the input: %s; storing no input", sorted(unknown))
+            self._stores_input = False
         await self._warm_up(scorer)
         self._scorer = scorer
         log.info("ready: model version %s", self.manifest.model_version)

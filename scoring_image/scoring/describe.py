@@ -1,0 +1,233 @@
+"""`python -m scoring.describe`: open a model, and say as JSON what it takes and gives."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scoring import features
+from scoring.opening import METHODS, OpenError, missing_module, open_model
+from scoring.outputs import encode_output
+
+Description = dict[str, Any]
+Predict = Callable[[Any], Any]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print one line of JSON; 0 with `description`, 1 with `error`. What the model prints goes to stderr."""
+    parser = argparse.ArgumentParser(prog="python -m scoring.describe", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--format", choices=("joblib", "pickle"), required=True)
+    parser.add_argument("--method", default="predict", choices=METHODS)
+    parser.add_argument("--code", type=Path)
+    options = parser.parse_args(arguments)
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        description = describe(options.model, method=options.method, code=options.code)
+        told: dict[str, Any] = {"ok": True, "description": description}
+    except OpenError as error:
+        told = {"ok": False, "error": error.as_dict()}
+    with os.fdopen(answers, "w") as out:
+        out.write(json.dumps(told, allow_nan=False) + "\n")
+    return 0 if told["ok"] else 1
+
+
+def describe(path: Path, *, method: str, code: Path | None = None) -> Description:
+    """The manifest's `input`, `output`, `estimator`, `trained_with`, `warnings`. Raises OpenError."""
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        model = open_model(path, method=method, code=code)
+        trained_with, told = _versions(model, raised)
+        predict = getattr(model, method)
+        try:
+            schema, result = _input(model, predict, path.name)
+        except ModuleNotFoundError as error:
+            raise missing_module(error, path.name) from error
+        except (Exception, SystemExit) as error:
+            raise OpenError(
+                "crashed",
+                f"Looking at {path.name} raised {type(error).__name__}: {error}",
+                "The model's own code failed while it was being described.",
+                "Try the model's methods in a fresh Python with the same versions.",
+            ) from error
+    told += _doubts(schema)
+    return {
+        "input": schema,
+        "output": _output(model, method, result),
+        "estimator": estimator_name(model),
+        "methods": [name for name in METHODS if callable(getattr(model, name, None))],
+        "trained_with": trained_with,
+        "warnings": told,
+    }
+
+
+def estimator_name(model: Any) -> str:
+    """The class's name, with what a pipeline or a search holds: `Pipeline(StandardScaler, SVC)`."""
+    name = type(model).__name__
+    best = getattr(model, "best_estimator_", None)
+    if best is not None:
+        return f"{name}({estimator_name(best)})"
+    steps = getattr(model, "steps", None)
+    if isinstance(steps, list):
+        return f"{name}({', '.join(estimator_name(step) for _, step in steps if not _is_empty(step))})"
+    return name
+
+
+def _is_empty(step: Any) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def _versions(
+    model: Any, raised: list[warnings.WarningMessage]
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The scikit-learn that the model was trained with, and a warning where that is not the one here."""
+    here = getattr(sys.modules.get("sklearn"), "__version__", None)
+    differing = [item.message for item in raised if item.category.__name__ == "InconsistentVersionWarning"]
+    if not differing:
+        is_sklearn = hasattr(model, "get_params") and here is not None
+        return ({"scikit-learn": str(here)} if is_sklearn else {}), []
+    trained = str(getattr(differing[0], "original_sklearn_version", "another version"))
+    warning = {
+        "code": "version",
+        "message": f"The model was trained with scikit-learn {trained} and is opened here with {here}; "
+        "its answers may differ or be wrong.",
+        "hint": f"Name scikit-learn=={trained} in the runtime's requirements, or train again with {here}.",
+    }
+    return {"scikit-learn": trained}, [warning]
+
+
+def _input(model: Any, predict: Predict, name: str) -> tuple[Description, Any]:
+    """The manifest's `input`, and what the model answered to its example (None where no example works)."""
+    if features.takes_text(model):
+        return _texts(predict)
+    named = features.names(model)
+    count = len(named) if named else features.width(model)
+    if count is None:
+        return _schema("array", None, None, None), None
+    transformer = features.column_transformer(model)
+    if named and transformer is not None:
+        return _table(predict, *features.column_features(transformer, named), name=name)
+    candidates = [row for row in (features.typical_row(model, count), [0.0] * count, [1.0] * count) if row]
+    for row in candidates:
+        result = _tried(predict, np.array([row]))
+        if result is not None:
+            allow = _tried(predict, np.full((1, count), np.nan)) is not None
+            columns = [{"name": column, "dtype": "float64"} for column in named] if named else None
+            return _schema("array", count, columns, [row], allow=allow), result
+    if named:
+        row = candidates[0]
+        used = [features.Feature(column, "float64", value) for column, value in zip(named, row, strict=True)]
+        return _table(predict, used, [], name=name)
+    return _schema("array", count, None, None), None
+
+
+def _texts(predict: Predict) -> tuple[Description, Any]:
+    example = ["some text to score"]
+    result = _tried(predict, example)
+    return {**_schema("array", 1, None, example if result is not None else None), "dtype": "string"}, result
+
+
+def _table(
+    predict: Predict, used: list[features.Feature], dropped: list[str], *, name: str
+) -> tuple[Description, Any]:
+    if importlib.util.find_spec("pandas") is None:
+        raise missing_module(ModuleNotFoundError("No module named 'pandas'", name="pandas"), name)
+    frame = importlib.import_module("pandas").DataFrame
+    row = {feature.name: feature.value for feature in used}
+    result = _tried(predict, frame([row]))
+    columns = [{"name": feature.name, "dtype": feature.dtype} for feature in used]
+    allowed = 0
+    for column in columns:
+        if result is None or column["dtype"] not in ("float64", "string"):
+            continue
+        missing = frame([{**row, column["name"]: np.nan}]).astype(
+            {column["name"]: object if column["dtype"] == "string" else float}
+        )
+        if _tried(predict, missing) is None:
+            column["missing"] = "refuse"
+        else:
+            allowed += 1
+    if not allowed:
+        columns = [{"name": column["name"], "dtype": column["dtype"]} for column in columns]
+    schema = _schema("table", len(used), columns, [row] if result is not None else None, allow=allowed > 0)
+    return ({**schema, "ignored": dropped} if dropped else schema), result
+
+
+def _schema(
+    kind: str, count: int | None, columns: list[dict[str, str]] | None, example: Any, *, allow: bool = False
+) -> Description:
+    return {
+        "parameter": "data",
+        "kind": kind,
+        "features": count,
+        "columns": columns,
+        "dtype": "float64",
+        "missing": "allow" if allow else "refuse",
+        "example": example,
+    }
+
+
+def _tried(predict: Predict, value: Any) -> Any:
+    """What the model answers, or None where it raises; a module that is missing only now is told, though."""
+    try:
+        return predict(value)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        print(f"tried and refused: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+
+
+def _output(model: Any, method: str, result: Any) -> Description:
+    kind, dtype, outputs = "array", "object", None
+    if result is not None:
+        array = result.toarray() if hasattr(result, "toarray") else np.asarray(result)
+        kind = "array" if array.ndim else "scalar"
+        dtype = "string" if array.dtype.kind in "UT" else str(array.dtype)
+        if dtype == "object" and array.size and all(isinstance(item, str) for item in array.ravel().tolist()):
+            dtype = "string"
+        outputs = int(array.shape[-1]) if array.ndim > 1 else 1
+    return {"kind": kind, "dtype": dtype, "classes": _classes(model, method), "outputs": outputs}
+
+
+def _classes(model: Any, method: str) -> list[Any] | None:
+    classes = getattr(model, "classes_", None)
+    if classes is None or method == "transform":
+        return None
+    decoded = json.loads(encode_output(classes))
+    return decoded if isinstance(decoded, list) else None
+
+
+def _doubts(schema: Description) -> list[dict[str, str]]:
+    if schema["features"] is None:
+        return [
+            {
+                "code": "unknown_features",
+                "message": "The model does not say how many features it takes.",
+                "hint": "Describe the input in the spec, so that wrong shapes are refused clearly.",
+            }
+        ]
+    if schema["example"] is None:
+        return [
+            {
+                "code": "no_example",
+                "message": "No row that was tried could be scored.",
+                "hint": "Give a row of real data as the input's example in the spec.",
+            }
+        ]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
