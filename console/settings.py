@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
@@ -26,8 +27,6 @@ CONSOLE_HOME: Path = HOME.root
 ARTIFACT_ROOT: Path = HOME.artifacts
 LOCAL_TARGET_ROOT: Path = HOME.local
 SCORING_IMAGE_ROOT: Path = CHECKOUT / "scoring_image"
-# How long the paper target's pretend resources take: keywords of deployments.targets.paper.PaperConfig.
-PAPER_TARGET: dict[str, object] = {}
 LOCAL_EXECUTION_ENABLED = flag("LOCAL_EXECUTION_ENABLED", default=True)
 # How long pretend resources pretend to take, by the names of PaperConfig; empty for its own times.
 PAPER_TARGET: dict[str, Any] = {}
@@ -69,11 +68,15 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "console.api.request_ids.request_id_middleware",
+    "console.api.middleware.problem_middleware",
+    "console.api.request_ids.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "console.api.middleware.problem_middleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -235,7 +238,8 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {request_id}: {message}", "style": "{"}},
+    "filters": {"request_id": {"()": "console.api.request_ids.RequestIdFilter"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}
     },

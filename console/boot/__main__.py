@@ -27,6 +27,7 @@ READY_SECONDS = 90
 def main() -> int:
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
+    os.umask(0o077)  # what this console writes is for its own user
     home = Home.from_environment()
     try:
         home.prepare()
@@ -93,9 +94,7 @@ def _wait_until_ready(url: str, supervisor: Supervisor, home: Home, wanted: Iter
             for program in wanted:
                 path = home.log / f"{program.name}.log"
                 print(f"--- the end of {path}\n{last_lines(path)}", file=sys.stderr)
-            raise Refused(
-                f"The console was not ready after {READY_SECONDS} seconds: see the ends of its logs above."
-            )
+            raise Refused(f"The console was not ready after {READY_SECONDS} seconds: see the ends of its logs above.")
         time.sleep(0.2)
     say("The console, its database, broker and worker answer")
 
@@ -129,10 +128,7 @@ def _show(
     function_url: str | None = None,
     asked: sample.Asked | None = None,
 ) -> None:
-    password = (
-        sign_in["password"]
-        or f"as you set it (or: bin/python manage.py changepassword {sign_in['username']})"
-    )
+    password = sign_in["password"] or f"as you set it (or: bin/python manage.py changepassword {sign_in['username']})"
     lines = [("Console", url), ("Sign in", f"{sign_in['username']} / {password}")]
     if function_url:
         lines.append(("Function", f"{function_url} (deployment {sign_in['deployment']})"))
@@ -150,9 +146,7 @@ def _show(
 def _stay(supervisor: Supervisor, home: Home) -> None:
     while supervisor.is_alive():
         time.sleep(0.5)
-    raise Refused(
-        f"The supervisor ended by itself: {home.log / 'supervisord.log'} says why. Start bin/up again."
-    )
+    raise Refused(f"The supervisor ended by itself: {home.log / 'supervisord.log'} says why. Start bin/up again.")
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:

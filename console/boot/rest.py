@@ -21,9 +21,7 @@ class CallFailed(Exception):
             text = " ".join(str(part) for part in parts if part)
         except (ValueError, AttributeError):
             text = response.text[:300]
-        super().__init__(
-            f"{response.request.method} {response.request.url.path}: {response.status_code} {text}"
-        )
+        super().__init__(f"{response.request.method} {response.request.url.path}: {response.status_code} {text}")
         self.status = response.status_code
 
 
@@ -59,17 +57,18 @@ class Rest:
         return dict(self._call("GET", f"/deployments/{name}"))
 
     def deployments(self) -> list[dict[str, Any]]:
-        return list(self._call("GET", "/deployments"))
+        return self._list("/deployments")
 
     def environments(self) -> list[dict[str, Any]]:
-        return list(self._call("GET", "/environments"))
+        return self._list("/environments")
 
-    def start_run(self, name: str, kind: str, *, patience: float = 300) -> str:
+    def start_run(self, name: str, kind: str, *, reason: str = "", patience: float = 300) -> str:
         """The new run's id. Waits while another run is under way, at most `patience` seconds."""
+        wish = {"kind": kind, "reason": reason}
         end = time.monotonic() + patience
         while True:
             try:
-                response = self._send("POST", f"/deployments/{name}/runs", json={"kind": kind})
+                response = self._send("POST", f"/deployments/{name}/runs", json=wish)
                 return response.headers["Location"].rstrip("/").rsplit("/", 1)[1]
             except CallFailed as refusal:
                 if refusal.status != httpx.codes.CONFLICT or time.monotonic() > end:
@@ -91,6 +90,15 @@ class Rest:
 
     def invoke(self, name: str, body: Any) -> dict[str, Any]:
         return dict(self._call("POST", f"/deployments/{name}/invocations", json={"body": body}))
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        """All pages of a list."""
+        response = self._send("GET", path, params={"page_size": 200})
+        found = list(response.json())
+        while "next" in response.links:
+            response = self._send("GET", response.links["next"]["url"])
+            found += response.json()
+        return found
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
         return self._send(method, path, **more).json()

@@ -15,7 +15,7 @@ def live_deployments(rest: Rest) -> None:
     ]
     if names:
         say(f"Bringing back {', '.join(names)}")
-    runs = {name: rest.start_run(name, "restart") for name in names}
+    runs = {name: rest.start_run(name, "restart", reason="restart") for name in names}
     failures = []
     for name, run in runs.items():
         try:

@@ -49,9 +49,7 @@ def programs(home: Home, *, host: str, port: int, environment: Mapping[str, str]
         Program("web", (*web, *_web_sizes(environment), "--worker-tmp-dir", str(home.run)), 40, 3),
         Program("worker", (*celery, "worker", *quiet, *_worker_sizes(environment)), 20, 5),
         # Without a file of its own there is nothing that a kill could leave half-written.
-        Program(
-            "beat", (*celery, "beat", *quiet, "--scheduler", "celery.beat.Scheduler", "--pidfile", ""), 30, 2
-        ),
+        Program("beat", (*celery, "beat", *quiet, "--scheduler", "celery.beat.Scheduler", "--pidfile", ""), 30, 2),
     ]
     if not (environment.get("BROKER_URL") or environment.get("REDIS_URL")):
         wanted.append(Program("broker", ("-m", "console.boot.broker"), 10, 3))
