@@ -1,0 +1,200 @@
+"""Child processes that outlive the worker: started, found again by lock and start time, and ended.
+
+A job is written to the resource's folder, then a launcher is started that takes the folder's lock, writes its
+own pid and becomes the child. So a crash at any point leaves a job that was not started, or a child that is known.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+
+from .folders import Folder, read_json, write_json
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+START_WINDOW = 3.0  # seconds from writing a job until its launcher must hold the lock
+REPLACE_WINDOW = 20.0  # the same where an older child has to end first
+GRACE = 6.0  # seconds between SIGTERM and SIGKILL
+_CLOCK_TOLERANCE = 2.0  # seconds by which two readings of a start time may differ
+
+
+class Phase(StrEnum):
+    ABSENT = "absent"  # no job, or one whose launcher never came
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"  # started and no longer there
+    ENDING = "ending"  # being taken away
+    HALF_GONE = "half_gone"  # was being taken away, and whoever did it died
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of a folder's child now."""
+
+    phase: Phase
+    job: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.job.get("fingerprint", ""))
+
+
+def look(folder: Folder) -> Look:
+    """See the child of the folder, changing nothing."""
+    job = read_json(folder.job)
+    if folder.ending.exists():
+        return Look(Phase.ENDING if is_locked(folder.path / "ender.lock") else Phase.HALF_GONE, job)
+    if not job:
+        return Look(Phase.ABSENT, job)
+    child = read_json(folder.child)
+    locked = is_locked(folder.lock)
+    if child.get("job") == job["id"]:
+        return Look(Phase.RUNNING if locked else Phase.ENDED, job)
+    window = REPLACE_WINDOW if locked else START_WINDOW
+    recent = abs(time.time() - float(job["spawned_at"])) < window
+    return Look(Phase.STARTING if recent else Phase.ABSENT, job)
+
+
+def spawn(
+    folder: Folder,
+    *,
+    argv: list[str],
+    job: Mapping[str, Any],
+    env: Mapping[str, str],
+    stdin: str = "",
+) -> None:
+    """Start a child for the job; an older child of the folder is ended first by the launcher, not by us."""
+    folder.make()
+    identity = uuid4().hex
+    write_json(folder.job, {**job, "id": identity, "argv": argv, "spawned_at": time.time()})
+    launcher = subprocess.Popen(
+        [*_module("launch"), "start", str(folder.path), identity],
+        env={**env, "PYTHONPATH": str(CHECKOUT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        text=True,
+    )
+    # The launcher forks at once and its parent exits, so this reaps it in milliseconds; what it is told
+    # on stdin fits into the pipe's buffer.
+    launcher.communicate(stdin)
+
+
+def end(folder: Folder) -> None:
+    """Begin to end the child and to remove the folder; returns at once."""
+    if not folder.path.exists():
+        return
+    folder.ending.touch()
+    ender = subprocess.Popen(
+        [*_module("launch"), "end", str(folder.path)],
+        env={**plain_environment(), "PYTHONPATH": str(CHECKOUT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
+    ender.wait()
+
+
+def interrupt(folder: Folder) -> None:
+    """Ask the child to stop, without waiting and without removing anything."""
+    if process := holder(folder):
+        signal_group(process, signal.SIGTERM)
+
+
+def holder(folder: Folder) -> psutil.Process | None:
+    """The process that holds the folder's lock, if it is the one that wrote its pid."""
+    if not is_locked(folder.lock):
+        return None
+    child = read_json(folder.child)
+    try:
+        process = psutil.Process(int(child["pid"]))
+        same = abs(process.create_time() - float(child["started"])) < _CLOCK_TOLERANCE
+    except (KeyError, psutil.NoSuchProcess):
+        return None
+    return process if same else None
+
+
+def signal_group(process: psutil.Process, number: signal.Signals) -> None:
+    """Signal the child; with SIGKILL all of its process group, which it leads."""
+    with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+        if number == signal.SIGKILL:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the file's lock. Looks with a shared lock, so that lookers do not meet."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)
+
+
+def folders(root: Path) -> Iterator[Folder]:
+    """Every resource folder below the target's root that may have a child."""
+    for lock in sorted(root.glob("*/*/lock")):
+        yield Folder(lock.parent)
+
+
+def stop_all(root: Path, *, grace: float = 8.0) -> int:
+    """End every child below `root` within about `grace` seconds; data, ports and keys stay.
+
+    Returns how many there were. Functions go before the caches that they use.
+    """
+    found = {folder: process for folder in folders(root) if (process := holder(folder))}
+    for process in found.values():
+        signal_group(process, signal.SIGTERM)
+    _wait(found, until=time.monotonic() + grace)
+    for folder in found:
+        if process := holder(folder):
+            signal_group(process, signal.SIGKILL)
+    _wait(found, until=time.monotonic() + 2)
+    return len(found)
+
+
+def plain_environment() -> dict[str, str]:
+    """What a child of ours needs of this process's environment, and nothing else of it."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _module(name: str) -> list[str]:
+    return [sys.executable, "-m", f"deployments.targets.local.{name}"]
+
+
+def module_command(name: str, *arguments: str) -> list[str]:
+    """The command line of one of the target's own programs."""
+    return [*_module(name), *arguments]
+
+
+def _wait(waited: Iterable[Folder], *, until: float) -> None:
+    while time.monotonic() < until and any(is_locked(folder.lock) for folder in waited):
+        time.sleep(0.05)

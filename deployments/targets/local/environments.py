@@ -1,0 +1,282 @@
+"""The Python environment a model runs in: the console's own where it fits exactly, else one made by uv.
+
+Environments are cached by the digest of their lock and shared by all deployments; whoever makes one works in a
+folder beside it and renames it, so that a half-made one is never used.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+import uv
+import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ...domain.errors import ResourceFailed
+from ...domain.resources import ArtifactFile
+from ...domain.spec import Spec
+from .failures import uv_failure
+
+_SECONDS = 900  # for one call of uv
+_OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an environment must hold. `requirements` are plain requirement lines; wheels are uploaded files."""
+
+    python: str
+    requirements: tuple[str, ...]
+    wheels: tuple[ArtifactFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class MadeEnvironment:
+    """An environment ready to run: its interpreter and the lock it was made from."""
+
+    python: Path
+    lock: str
+
+
+def conda_requirements(text: str) -> tuple[str, ...]:
+    """The pip part of a conda.yaml, and its plain dependencies read as pip's.
+
+    Raises ResourceFailed where it is not a conda environment.
+    """
+    try:
+        data = yaml.safe_load(text)
+        entries = data["dependencies"]
+        lines = [line for entry in entries if isinstance(entry, dict) for line in entry.get("pip", [])]
+        lines += [_from_conda(entry) for entry in entries if isinstance(entry, str)]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ResourceFailed(
+            "The conda.yaml has no list of dependencies.",
+            code="conda",
+            cause="It is not a conda environment file, or is damaged.",
+            action="Correct runtime.conda, or list the packages in runtime.requirements.",
+            field="runtime.conda",
+            raw=str(error),
+        ) from error
+    wanted = []
+    for line in lines:
+        with contextlib.suppress(InvalidRequirement):
+            requirement = Requirement(str(line))
+            if not requirement.url and canonicalize_name(requirement.name) not in ("python", "pip"):
+                wanted.append(str(requirement))
+    return tuple(wanted)
+
+
+def wanted_environment(
+    spec: Spec,
+    *,
+    scoring_requirements: Sequence[str],
+    found_version: str,
+    numpy_2: bool,
+    wheels: tuple[ArtifactFile, ...],
+) -> tuple[Wanted, str]:
+    """The requirements of a model's environment, and a sentence on where the scikit-learn version is from.
+
+    `found_version` is the one in the model's bytes, "" where there is none.
+    """
+    asked = conda_requirements(spec.runtime.conda) if spec.runtime.conda else spec.runtime.requirements
+    requirements = [*scoring_requirements, *asked]
+    names = {canonicalize_name(Requirement(line).name) for line in asked}
+    if "scikit-learn" in names:
+        why = "scikit-learn as the spec says"
+    elif found_version:
+        why = f"scikit-learn {found_version}, with which the model was saved"
+        requirements.append(f"scikit-learn=={found_version}")
+    else:
+        own = metadata.version("scikit-learn")
+        why = f"scikit-learn {own}, the console's own, for the model does not say with which it was saved"
+        requirements.append(f"scikit-learn=={own}")
+    if numpy_2 and "numpy" not in names:
+        requirements.append("numpy>=2")
+    return Wanted(spec.runtime.python, tuple(requirements), wheels), why
+
+
+def own_environment(wanted: Wanted) -> MadeEnvironment | None:
+    """The console's environment where it satisfies every requirement; None where it does not."""
+    if wanted.wheels or wanted.python != _OWN:
+        return None
+    pinned: dict[str, str] = {}
+    queue = [Requirement(line) for line in wanted.requirements]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while queue:
+        requirement = queue.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        name = canonicalize_name(requirement.name)
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            return None
+        if not requirement.specifier.contains(distribution.version, prereleases=True):
+            return None
+        pinned[name] = distribution.version
+        key = (name, frozenset(requirement.extras))
+        if key not in seen:
+            seen.add(key)
+            queue += _needs(distribution, requirement.extras)
+    lock = "".join(f"{name}=={version}\n" for name, version in sorted(pinned.items()))
+    return MadeEnvironment(Path(sys.executable), lock)
+
+
+def make_environment(
+    wanted: Wanted, *, root: Path, env: Mapping[str, str], index_url: str, say: Callable[[str], None]
+) -> MadeEnvironment:
+    """Lock the requirements and make the environment, or find the one that was made from the same lock.
+
+    Raises ResourceFailed with the package at fault, where uv can tell.
+    """
+    python = find_python(wanted.python)
+    if python is None:
+        raise ResourceFailed(
+            f"Python {wanted.python} is not installed on this machine.",
+            code="no_python",
+            cause="The spec's runtime.python names a version that cannot be found here.",
+            action=f"Install Python {wanted.python}, or choose {_OWN}.",
+            field="runtime.python",
+        )
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".lock-") as scratch:
+        wheels = _place_wheels(wanted.wheels, root / "wheels")
+        lock = _compile(wanted, wheels, Path(scratch), python=python, env=env, index_url=index_url)
+    digest = hashlib.sha256(f"{wanted.python}\n{lock}".encode()).hexdigest()
+    target = root / digest[:32]
+    with _only_one(root / f"{digest[:32]}.lock"):
+        if not target.exists():
+            say(f"Making the environment: {lock.count('==') + len(wheels)} packages.")
+            _install(lock, target, python=python, env=env, index_url=index_url)
+    return MadeEnvironment(target / "bin" / "python", lock)
+
+
+@lru_cache(maxsize=8)
+def find_python(version: str) -> Path | None:
+    """An installed interpreter of that version, or None; nothing is downloaded."""
+    if version == _OWN:
+        return Path(sys.executable).resolve()
+    found = subprocess.run(
+        [uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--system", version],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd="/",
+    )
+    path = Path(found.stdout.strip())
+    return path.resolve() if found.returncode == 0 and path.is_absolute() else None
+
+
+def _compile(
+    wanted: Wanted, wheels: Sequence[str], scratch: Path, *, python: Path, env: Mapping[str, str], index_url: str
+) -> str:
+    source = scratch / "requirements.in"
+    source.write_text("\n".join((*wanted.requirements, *wheels)) + "\n")
+    output = scratch / "requirements.txt"
+    # Wheels only: building from source would run a stranger's code outside any sandbox.
+    _uv(
+        ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:",
+         "--python", str(python), "--output-file", str(output), str(source)],
+        env=env, index_url=index_url,
+    )  # fmt: skip
+    return output.read_text()
+
+
+def _install(lock: str, target: Path, *, python: Path, env: Mapping[str, str], index_url: str) -> None:
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".venv-"))
+    try:
+        place = scratch / "venv"
+        _uv(["venv", "--quiet", "--relocatable", "--python", str(python), str(place)], env=env, index_url="")
+        requirements = scratch / "requirements.txt"
+        requirements.write_text(lock)
+        _uv(
+            ["pip", "install", "--quiet", "--only-binary", ":all:", "--no-deps", "--python",
+             str(place / "bin" / "python"), "--requirements", str(requirements)],
+            env=env, index_url=index_url,
+        )  # fmt: skip
+        # Compiled by the base interpreter without `site`: a .pth file of a wheel must not run here.
+        subprocess.run(
+            [str(python), "-I", "-S", "-m", "compileall", "-q", "-j", "2", str(place / "lib")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,  # a package may hold a file for another Python version
+        )
+        place.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _uv(arguments: Sequence[str], *, env: Mapping[str, str], index_url: str) -> None:
+    """Run uv; an index's credentials are in the environment, never in the arguments. Raises ResourceFailed."""
+    index = ["--index", f"private={index_url}"] if index_url else []
+    done = subprocess.run(
+        [uv.find_uv_bin(), *arguments, *index],
+        env={**env, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_SECONDS,
+        check=False,
+        cwd="/",
+    )
+    if done.returncode:
+        raise uv_failure(done.stderr)
+
+
+def _place_wheels(wheels: Sequence[ArtifactFile], folder: Path) -> list[str]:
+    """Put uploaded wheels under their own names, which pip reads; by digest, so that equal names do not meet."""
+    lines = []
+    for wheel in wheels:
+        place = folder / wheel.id / Path(wheel.name).name
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as scratch:
+                pass
+            shutil.copyfile(wheel.path, scratch.name)
+            Path(scratch.name).rename(place)
+        lines.append(str(place))
+    return lines
+
+
+@contextlib.contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Wait for other makers of the same environment."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _needs(distribution: metadata.Distribution, extras: set[str]) -> list[Requirement]:
+    needed = []
+    for line in distribution.requires or ():
+        requirement = Requirement(line)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            requirement.marker = None
+            needed.append(requirement)
+    return needed
+
+
+def _from_conda(line: str) -> str:
+    """`xgboost=2.1=py311` and `conda-forge::numpy>=2` in pip's spelling."""
+    name = line.rpartition("::")[2].strip()
+    if "==" not in name and not any(sign in name for sign in "<>!~") and "=" in name:
+        package, version, *_ = name.split("=")
+        return f"{package}=={version}.*" if version.count(".") < 2 else f"{package}=={version}"
+    return name

@@ -1,0 +1,186 @@
+"""The function of one deployment: the scoring server in a shut-in process, on a loopback port of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from ...domain.errors import ErrorDetail, ResourceFailed
+from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage, Stale
+from ...domain.spec import HttpTrigger, Spec, digest_of
+from . import children
+from .children import Look, Phase
+from .folders import read_json
+from .logs import tail
+from .ports import HOST, confirm_port, known_port, reserve_port
+from .resource import LocalResource
+
+_TIMEOUT = 1.0  # seconds that a look at the server may take
+
+
+@dataclass(kw_only=True)
+class LocalFunction(LocalResource):
+    """A supervised scoring server; `spec` is None for one that is only remembered."""
+
+    spec: Spec | None = None
+
+    key: str = "function"
+    kind: str = "local.function"
+    stage: Stage = Stage.DEPLOY
+    title: str = "Function"
+    restartable: bool = True
+    irreversible: str = "Its address and its key are lost."
+
+    def fingerprint(self, ctx: Context) -> str:
+        """Of the package, the cache it uses and how, and its limits; the data epoch is learnt while running."""
+        if self.spec is None:
+            return ""
+        cache = ctx.outputs.get("cache", {})
+        return digest_of(
+            {
+                "package": ctx.outputs.get("image", {}).get("digest", ""),
+                "cache": self.spec.cache.model_dump(mode="json", exclude={"max_memory_mb"}),
+                "server": [cache.get("socket", ""), cache.get("port", 0)],
+                "hosting": self.spec.hosting.model_dump(mode="json"),
+            }
+        )
+
+    def describe(self) -> Mapping[str, str]:
+        if self.spec is None:
+            return {}
+        return {
+            "address": f"http://{HOST}, a port of its own, /api/{_route(self.spec)}",
+            "memory": f"{self.spec.hosting.memory_mb} MB for each process",
+            "processes": str(self.spec.hosting.processes),
+            "cache": self.spec.cache.policy,
+            "on update": "restarted in place: requests wait for the new process, then get 503 until its model is open",
+        }
+
+    def observe(self, ctx: Context) -> Observation:
+        look = children.look(self.folder)
+        match look.phase:
+            case Phase.ABSENT:
+                return Absent()
+            case Phase.STARTING:
+                return Pending("The server is starting.")
+            case Phase.ENDING:
+                return Pending("The server is ending.")
+            case Phase.HALF_GONE:
+                return Broken(ErrorDetail("half_removed", "The removal of the function was interrupted."))
+            case Phase.ENDED:
+                return Broken(self._ended())
+        return self._running(ctx, look)
+
+    def create(self, ctx: Context) -> None:
+        """Start the server, or replace the one that runs. Raises ResourceFailed where its port is taken."""
+        spec = self.spec
+        if spec is None:
+            raise ResourceFailed("This function is only remembered: it can be removed, not made.")
+        look = children.look(self.folder)
+        self.refuse_while_ending(look.phase)
+        image = ctx.outputs["image"]
+        cache = ctx.outputs.get("cache", {})
+        port = reserve_port(self.folder, ours_is_running=look.phase in (Phase.RUNNING, Phase.STARTING))
+        self.folder.secret("key")
+        children.spawn(
+            self.folder,
+            argv=children.module_command("serve", str(self.folder.path)),
+            job={
+                "fingerprint": self.fingerprint(ctx),
+                "port": port,
+                "package": image["package"],
+                "python": image["python"],
+                "model_version": image["model_version"],
+                "estimator": image.get("estimator", ""),
+                "route": _route(spec),
+                "needs_key": isinstance(spec.trigger, HttpTrigger) and spec.trigger.auth_level != "anonymous",
+                "cache_port": cache.get("port", 0),
+                "cache_socket": cache.get("socket", ""),
+                "cache_folder": str(self.sibling("cache").path),
+                "memory_mb": spec.hosting.memory_mb,
+                "processes": spec.hosting.processes,
+                "sandbox": self.config.sandbox,
+                "owner": self.name,
+                "environment": _environment(spec, ctx),
+            },
+            env=children.plain_environment(),
+        )
+
+    def secrets(self, ctx: Context) -> Mapping[str, str]:
+        key = self.folder.known_secret("key")
+        password = self.sibling("cache").known_secret("password")
+        return {name: value for name, value in (("key", key), ("cache_password", password)) if value}
+
+    def _running(self, ctx: Context, look: Look) -> Observation:
+        wanted = self.fingerprint(ctx) if self.spec else look.fingerprint
+        try:
+            answer = httpx.get(f"http://{HOST}:{known_port(self.folder)}/healthz", timeout=_TIMEOUT, trust_env=False)
+            health = answer.json()
+        except (httpx.HTTPError, ValueError):
+            health = {}
+        if look.fingerprint != wanted and health.get("status") != "ready":
+            return Stale("it serves another revision")
+        match health.get("status"):
+            case "ready" if health.get("model_version") == look.job["model_version"]:
+                confirm_port(self.folder)
+                return Ready(self._outputs(look), look.fingerprint)
+            case "ready":
+                return Stale("it serves another model version")
+            case "failed":
+                error = health.get("error")
+                return Broken(_failed(error if isinstance(error, dict) else {}))
+            case "loading":
+                return Pending("The model is being opened.")
+        return Pending("The server does not answer yet.")
+
+    def _outputs(self, look: Look) -> Outputs:
+        port = known_port(self.folder)
+        base = f"http://{HOST}:{port}"
+        return {
+            "url": f"{base}/api/{look.job['route']}",
+            "base_url": base,
+            "port": port,
+            "model_version": str(look.job["model_version"]),
+            "estimator": str(look.job["estimator"]),
+        }
+
+    def _ended(self) -> ErrorDetail:
+        """Why the server ended, from what its supervisor noted and its last lines."""
+        result = read_json(self.folder.result)
+        raw = "\n".join(tail(self.folder.logs))
+        if "error" in result:
+            return ErrorDetail.from_dict({**result["error"], "raw": raw})
+        return ErrorDetail(
+            "function_ended",
+            "The function's process is not running any more.",
+            "It was ended from outside: by a restart of the machine, the system when memory ran out, or a person.",
+            "Restart the deployment. Its last log lines say more.",
+            raw=raw,
+        )
+
+
+def _route(spec: Spec) -> str:
+    return spec.trigger.route if isinstance(spec.trigger, HttpTrigger) else "score"
+
+
+def _environment(spec: Spec, ctx: Context) -> dict[str, str]:
+    """The settings of the scoring server that are no secrets."""
+    cache = spec.cache
+    return {
+        "SCORING_CACHE_POLICY": cache.policy,
+        "SCORING_CACHE_PREFIX": ctx.deployment.name,
+        "SCORING_CACHE_TTL": str(cache.ttl_seconds),
+        "SCORING_CACHE_TIMEOUT_MS": str(cache.timeout_ms),
+        "SCORING_STORE_INPUT": cache.store_input,
+        "SCORING_MASKED_FIELDS": ",".join(cache.masked_fields),
+        "SCORING_DATA_EPOCH": str(ctx.deployment.data_epoch),
+    }
+
+
+def _failed(error: Mapping[str, object]) -> ErrorDetail:
+    return ErrorDetail(
+        code=str(error.get("code") or "model"),
+        message=str(error.get("message") or "The function cannot open its model."),
+        cause=str(error.get("cause") or error.get("hint") or ""),
+        action=str(error.get("action") or "Read its log, correct the model or its environment, and deploy again."),
+    )

@@ -1,0 +1,67 @@
+"""What the local target's resources have in common: a folder, a child in it, a log, and how they are ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...domain.errors import TryAgainLater
+from ...domain.names import resource_name
+from ...domain.resources import Context, DeploymentRef, LogChunk, Stage
+from . import children
+from .children import Phase
+from .config import LocalConfig
+from .folders import Folder
+from .logs import read_log
+
+
+@dataclass(kw_only=True)
+class LocalResource:
+    """A resource of one deployment on this machine.
+
+    `name` is `{slug}-{uid}`, the deployment's folder below the target's root; `key` is the folder in it.
+    """
+
+    config: LocalConfig
+    deployment: DeploymentRef
+    name: str = ""
+    owned: bool = True
+    needs: tuple[str, ...] = ()
+
+    key: str = ""
+    kind: str = ""
+    stage: Stage = Stage.DEPLOY
+    title: str = ""
+    timeout: float = 120.0
+    settle: float = 2.0
+    poll: float = 0.25
+    restartable: bool = False
+    irreversible: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = self.name or resource_name(slug=self.deployment.name, uid=self.deployment.uid)
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.config.root / self.name / self.key)
+
+    def sibling(self, key: str) -> Folder:
+        """The folder of another resource of the same deployment."""
+        return Folder(self.config.root / self.name / key)
+
+    def destroy(self, ctx: Context) -> None:
+        children.end(self.folder)
+
+    def cancel(self, ctx: Context) -> None:
+        """What is begun here ends by itself in seconds, and what serves goes on serving."""
+
+    def read_log(self, ctx: Context, cursor: str) -> LogChunk:
+        return read_log(self.folder.logs, cursor)
+
+    def secrets(self, ctx: Context) -> Mapping[str, str]:
+        return {}
+
+    def refuse_while_ending(self, phase: Phase) -> None:
+        """A create that meets a removal lets it finish first. Raises TryAgainLater."""
+        if phase == Phase.HALF_GONE:
+            children.end(self.folder)
+        if phase in (Phase.ENDING, Phase.HALF_GONE):
+            raise TryAgainLater(f"{self.title} of {self.name} is still being removed", seconds=1.0)

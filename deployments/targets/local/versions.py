@@ -1,0 +1,91 @@
+"""Finds the versions a model was trained with in the bytes of its file, which is never opened as a model."""
+
+import bz2
+import gzip
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_BYTES = 512 * 1024 * 1024  # of what a compressed file unpacks to
+_CHUNK = 1024 * 1024
+_OVERLAP = 256  # a match may lie across two chunks
+
+# In a pickle the attribute's name is followed by its value, each as a short or long counted string, with
+# opcodes that memoize them in between; protocol 0 writes them as lines.
+_MEMO = rb"(?:\x94|q.|r.{4}|\np\d+\n)?"
+_VERSION = re.compile(
+    rb"_sklearn_version" + _MEMO + rb"(?:\x8c.|X.{4}|V)(\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc|\.post|\.dev)\d+)?)",
+    re.DOTALL,
+)
+_NUMPY_2 = b"numpy._core"
+
+
+def scikit_learn_version(path: Path) -> str:
+    """The scikit-learn version that saved the model; "" where the file does not say."""
+    previous = b""
+    for chunk in _contents(path):
+        if found := _VERSION.search(previous + chunk):
+            return found[1].decode()
+        previous = chunk[-_OVERLAP:]
+    return ""
+
+
+def needs_numpy_2(path: Path) -> bool:
+    """Whether the file names modules that only numpy 2 has."""
+    previous = b""
+    for chunk in _contents(path):
+        if _NUMPY_2 in previous + chunk:
+            return True
+        previous = chunk[-_OVERLAP:]
+    return False
+
+
+def _contents(path: Path) -> Iterator[bytes]:
+    """The file's bytes in pieces, unpacked where joblib or a person compressed it; bounded, and damage ends it."""
+    left = MAX_BYTES
+    with path.open("rb") as file:
+        stream = _unpacked(file)
+        while left > 0:
+            try:
+                chunk = stream.read(min(_CHUNK, left))
+            except (OSError, EOFError, zlib.error, lzma.LZMAError):
+                return
+            if not chunk:
+                return
+            left -= len(chunk)
+            yield chunk
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """The stream behind the magic bytes that joblib itself goes by."""
+    start = file.read(6)
+    file.seek(0)
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    if start.startswith(b"BZ"):
+        return bz2.BZ2File(file)
+    if start.startswith((b"\xfd7zXZ", b"\x5d\x00")):
+        return lzma.LZMAFile(file)
+    if start.startswith(b"x") and start[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
+        return _Deflated(file)  # type: ignore[return-value]
+    return file
+
+
+class _Deflated:
+    """A zlib stream, which the standard library reads only as a whole, in bounded pieces."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._inflate = zlib.decompressobj()
+
+    def read(self, size: int) -> bytes:
+        while not self._inflate.eof:
+            data = self._inflate.unconsumed_tail or self._file.read(64 * 1024)
+            if not data:
+                return b""
+            if piece := self._inflate.decompress(data, size):
+                return piece
+        return b""
