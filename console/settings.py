@@ -241,7 +241,12 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {request_id}: {message}", "style": "{"}},
     "filters": {"request_id": {"()": "console.api.request_ids.RequestIdFilter"}},
     "handlers": {
-        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
     },
     "root": {"handlers": ["stdout"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
     "loggers": {
