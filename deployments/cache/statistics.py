@@ -1,0 +1,259 @@
+"""What the function counted of its own cache's work, and the whole server's own numbers; never mixed.
+
+The scoring server adds to one hash per model version and minute; its bucket bounds are in microseconds.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import redis
+from pydantic import BaseModel, ConfigDict
+
+from .keys import KeySpace
+from .savings import Savings, savings
+
+BUCKETS_US = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
+KEPT_MINUTES = 31 * 24 * 60
+STEPS = (1, 2, 5, 10, 15, 30, 60, 180, 360, 720, 1440)  # minutes in one point of a series
+MOST_POINTS = 60
+HOUR = 60
+BATCH = 1_000
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Latency(Frozen):
+    """Milliseconds, estimated from a histogram: exact to its bucket, even inside it. Null without answers."""
+
+    median_ms: float | None
+    p95_ms: float | None
+
+
+class Counts(Frozen):
+    """Answers in one span of time. `hit_rate` is hits of hits and misses (0 to 1), null without either."""
+
+    hits: int
+    misses: int
+    bypasses: int
+    errors: int
+    hit_rate: float | None
+
+
+class Point(Counts):
+    """One step of the series, from `at` on."""
+
+    at: datetime
+
+
+class VersionStatistics(Counts):
+    """One model version (with its data epoch, as its keys name it)."""
+
+    version: str
+    hit: Latency
+    miss: Latency
+    saved: Savings
+    rates: tuple[float | None, ...]
+
+
+class ServerFacts(Frozen):
+    """The whole server, with all that use it, since it started; null for what it does not tell."""
+
+    software: str
+    address: str
+    keys: int
+    used_memory_bytes: int | None
+    max_memory_bytes: int | None
+    policy: str
+    evicted_keys: int | None
+    expired_keys: int | None
+    clients: int | None
+    max_clients: int | None
+    keyspace_hits: int | None
+    keyspace_misses: int | None
+    hit_rate: float | None
+    uptime_seconds: int | None
+
+
+class CacheStatistics(Counts):
+    """One deployment's cache over the last `minutes`, as its function counted; `server` stands apart."""
+
+    minutes: int
+    counted_by: str = "function"
+    since: datetime
+    until: datetime
+    step_minutes: int
+    hit: Latency
+    miss: Latency
+    saved: Savings
+    series: tuple[Point, ...]
+    versions: tuple[VersionStatistics, ...]
+    server: ServerFacts
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counter fields of several minutes, by the step of the series they fall in."""
+
+    steps: list[Counter[str]]
+    whole: Counter[str] = field(default_factory=Counter)
+
+    def add(self, step: int, counts: Counter[str]) -> None:
+        self.steps[step].update(counts)
+        self.whole.update(counts)
+
+
+def read_statistics(
+    client: "redis.Redis", space: KeySpace, *, minutes: int, address: str, now: float | None = None
+) -> CacheStatistics:
+    """Counters of the last `minutes` (1 to 31 days) up to now, in at most 60 steps.
+
+    A step begins at a whole multiple of its length, so that the first one may begin a little earlier.
+    """
+    minutes = max(1, min(minutes, KEPT_MINUTES))
+    step = next((size for size in STEPS if minutes / size <= MOST_POINTS), STEPS[-1])
+    last = int((time.time() if now is None else now) // 60)
+    first = (last - minutes + 1) // step * step
+    steps = (last - first) // step + 1
+    everything, tallies = _Tally([Counter() for _ in range(steps)]), {}
+    for version in _versions(client, space):
+        tally = _Tally([Counter() for _ in range(steps)])
+        for minute, counts in _minutes(client, space, version, first, last):
+            tally.add((minute - first) // step, counts)
+            everything.add((minute - first) // step, counts)
+        if tally.whole:
+            tallies[version] = tally
+    return CacheStatistics(
+        **_counts(everything.whole),
+        minutes=minutes,
+        since=_moment(first),
+        until=_moment(last + 1),
+        step_minutes=step,
+        hit=_latency(everything.whole, "hit"),
+        miss=_latency(everything.whole, "miss"),
+        saved=savings(everything.whole),
+        series=tuple(
+            Point(at=_moment(first + index * step), **_counts(counts))
+            for index, counts in enumerate(everything.steps)
+        ),
+        versions=tuple(_version(name, tallies[name]) for name in sorted(tallies, key=lambda v: _latest(tallies[v]))),
+        server=read_server(client, address=address),
+    )
+
+
+def read_server(client: "redis.Redis", *, address: str) -> ServerFacts:
+    """The numbers of the whole server. Some services leave some of them out."""
+    info = client.info()
+    name = info.get("server_name") or "redis"
+    hits, misses = _whole(info, "keyspace_hits"), _whole(info, "keyspace_misses")
+    asked = (hits or 0) + (misses or 0)
+    return ServerFacts(
+        software=f"{name} {info.get(f'{name}_version') or info.get('redis_version') or ''}".strip(),
+        address=address,
+        keys=client.dbsize(),
+        used_memory_bytes=_whole(info, "used_memory"),
+        max_memory_bytes=_whole(info, "maxmemory") or None,
+        policy=str(info.get("maxmemory_policy") or ""),
+        evicted_keys=_whole(info, "evicted_keys"),
+        expired_keys=_whole(info, "expired_keys"),
+        clients=_whole(info, "connected_clients"),
+        max_clients=_whole(info, "maxclients"),
+        keyspace_hits=hits,
+        keyspace_misses=misses,
+        hit_rate=(hits or 0) / asked if asked else None,
+        uptime_seconds=_whole(info, "uptime_in_seconds"),
+    )
+
+
+def quantile_ms(buckets: Sequence[int], share: float) -> float | None:
+    """The value below which `share` of the answers lie, by straight interpolation inside its bucket.
+
+    `buckets` counts answers up to each bound of BUCKETS_US and, last, above all of them, for which the
+    highest bound is given: it is a lower limit then.
+    """
+    wanted = share * sum(buckets)
+    if not wanted:
+        return None
+    below, passed = 0.0, 0
+    for bound, count in zip(BUCKETS_US, buckets, strict=False):
+        if count and passed + count >= wanted:
+            return (below + (bound - below) * (wanted - passed) / count) / 1000
+        below, passed = bound, passed + count
+    return BUCKETS_US[-1] / 1000
+
+
+def _versions(client: "redis.Redis", space: KeySpace) -> list[str]:
+    found = cast(Iterable[bytes], client.smembers(space.versions))
+    return sorted(raw.decode(errors="replace") for raw in found)
+
+
+def _minutes(
+    client: "redis.Redis", space: KeySpace, version: str, first: int, last: int
+) -> Iterator[tuple[int, Counter[str]]]:
+    """The counters of every minute that has some. Whole hours without any are passed over."""
+    hours = [range(start, min(start + HOUR, last + 1)) for start in range(first, last + 1, HOUR)]
+    asked = client.pipeline(transaction=False)
+    for hour in hours:
+        asked.exists(*(space.statistics(version, minute) for minute in hour))
+    busy = [minute for hour, some in zip(hours, asked.execute(), strict=True) if some for minute in hour]
+    for start in range(0, len(busy), BATCH):
+        batch = busy[start : start + BATCH]
+        for minute in batch:
+            asked.hgetall(space.statistics(version, minute))
+        for minute, fields in zip(batch, asked.execute(raise_on_error=False), strict=True):
+            # Anything may lie under a key; what is not a counter is not counted.
+            if isinstance(fields, dict) and fields:
+                yield minute, Counter({_field(name): _number(count) for name, count in fields.items()})
+
+
+def _version(name: str, tally: _Tally) -> VersionStatistics:
+    return VersionStatistics(
+        **_counts(tally.whole),
+        version=name,
+        hit=_latency(tally.whole, "hit"),
+        miss=_latency(tally.whole, "miss"),
+        saved=savings(tally.whole),
+        rates=tuple(_rate(counts) for counts in tally.steps),
+    )
+
+
+def _latest(tally: _Tally) -> int:
+    """Sorts the version that answered last to the front."""
+    return -max(index for index, counts in enumerate(tally.steps) if counts)
+
+
+def _counts(counts: Counter[str]) -> dict[str, Any]:
+    names = ("hits", "misses", "bypasses", "errors")
+    return {**{name: counts[name] for name in names}, "hit_rate": _rate(counts)}
+
+
+def _rate(counts: Counter[str]) -> float | None:
+    asked = counts["hits"] + counts["misses"]
+    return counts["hits"] / asked if asked else None
+
+
+def _latency(counts: Counter[str], which: str) -> Latency:
+    buckets = [counts[f"{which}_le_{bound}"] for bound in (*BUCKETS_US, "inf")]
+    return Latency(median_ms=quantile_ms(buckets, 0.5), p95_ms=quantile_ms(buckets, 0.95))
+
+
+def _moment(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * 60, UTC)
+
+
+def _whole(info: dict[str, Any], name: str) -> int | None:
+    found = info.get(name)
+    return found if isinstance(found, int) else None
+
+
+def _field(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _number(raw: bytes) -> int:
+    return int(raw) if raw.isdigit() else 0

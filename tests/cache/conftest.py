@@ -1,0 +1,43 @@
+"""A real Redis with entries as the scoring server writes them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from deployments.cache.keys import KeySpace
+
+VERSION = "a91f03d7c5b2e801"
+OLD = "7c20aa11bb22cc33"
+
+
+@pytest.fixture
+def space() -> KeySpace:
+    return KeySpace("digits")
+
+
+@pytest.fixture
+def client(redis_server: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_server) as found:
+        yield found
+
+
+def entry_key(number: int, *, prefix: str = "digits", version: str = VERSION, kind: str = "q") -> str:
+    return f"{prefix}:{version}:{kind}:{number:032x}"
+
+
+def entry_value(answer: Any = (7,), **more: Any) -> str:
+    told = {"output": answer, "model_version": VERSION * 4, "epoch": 0, "at": "2026-11-22T12:49:03Z", **more}
+    return json.dumps(told, separators=(",", ":"))
+
+
+def fill(client: redis.Redis, count: int, *, prefix: str = "digits", ttl: int | None = 3600) -> list[str]:
+    """Write entries, each with its number as input; returns their keys."""
+    pipe = client.pipeline(transaction=False)
+    keys = [entry_key(number, prefix=prefix) for number in range(count)]
+    for number, key in enumerate(keys):
+        pipe.set(key, entry_value([number % 10], input=[[number]]), ex=ttl)
+    pipe.execute()
+    return keys
