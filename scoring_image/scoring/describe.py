@@ -88,9 +88,7 @@ def _is_empty(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
-def _versions(
-    model: Any, raised: list[warnings.WarningMessage]
-) -> tuple[dict[str, str], list[dict[str, str]]]:
+def _versions(model: Any, raised: list[warnings.WarningMessage]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The scikit-learn that the model was trained with, and a warning where that is not the one here."""
     here = getattr(sys.modules.get("sklearn"), "__version__", None)
     differing = [item.message for item in raised if item.category.__name__ == "InconsistentVersionWarning"]
@@ -138,9 +136,7 @@ def _texts(predict: Predict) -> tuple[Description, Any]:
     return {**_schema("array", 1, None, example if result is not None else None), "dtype": "string"}, result
 
 
-def _table(
-    predict: Predict, used: list[features.Feature], dropped: list[str], *, name: str
-) -> tuple[Description, Any]:
+def _table(predict: Predict, used: list[features.Feature], dropped: list[str], *, name: str) -> tuple[Description, Any]:
     if importlib.util.find_spec("pandas") is None:
         raise missing_module(ModuleNotFoundError("No module named 'pandas'", name="pandas"), name)
     frame = importlib.import_module("pandas").DataFrame

@@ -122,9 +122,7 @@ def _feature(name: str, part: Any, place: int) -> Feature:
 
 
 def _category_feature(name: str, categories: Any) -> Feature:
-    known = [
-        item for item in np.asarray(categories, dtype=object).tolist() if item is not None and item == item
-    ]
+    known = [item for item in np.asarray(categories, dtype=object).tolist() if item is not None and item == item]
     first = known[0] if known else ""
     if isinstance(first, bool | np.bool_):
         return Feature(name, "bool", bool(first))

@@ -149,9 +149,7 @@ class TableReader:
         schema = self._schema
         try:
             given = self._decoder.decode(body).data
-            rows = [
-                _by_name(row, schema) if row.__class__ is dict else _in_order(row, schema) for row in given
-            ]
+            rows = [_by_name(row, schema) if row.__class__ is dict else _in_order(row, schema) for row in given]
             columns = [
                 (column.name, _typed([row[index] for row in rows], column, column.may_be_missing(schema)))
                 for index, column in enumerate(self._columns)
@@ -161,9 +159,7 @@ class TableReader:
         _check_count(len(rows), self._max_rows)
         if not rows:
             raise refusal(body, schema)
-        return Request(
-            self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_digest(columns)
-        )
+        return Request(self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_digest(columns))
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         return fields - {column.name for column in self._columns}

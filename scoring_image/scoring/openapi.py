@@ -32,15 +32,11 @@ def openapi(manifest: Manifest) -> dict[str, Any]:
             "200": {
                 "description": "What the model returned; NaN and the infinities as null.",
                 "headers": {
-                    name: {"schema": {"type": "string"}, "description": text}
-                    for name, text in _HEADERS.items()
+                    name: {"schema": {"type": "string"}, "description": text} for name, text in _HEADERS.items()
                 },
                 "content": {"application/json": {"schema": {}}},
             },
-            **{
-                status: {"$ref": "#/components/responses/Error"}
-                for status in ("400", "401", "413", "500", "503")
-            },
+            **{status: {"$ref": "#/components/responses/Error"} for status in ("400", "401", "413", "500", "503")},
         },
     }
     document: dict[str, Any] = {
@@ -120,9 +116,7 @@ _ERROR = {
                     "error": {
                         "type": "object",
                         "required": ["code", "message", "hint"],
-                        "properties": {
-                            name: {"type": "string"} for name in ("code", "message", "hint", "at")
-                        },
+                        "properties": {name: {"type": "string"} for name in ("code", "message", "hint", "at")},
                     }
                 },
             }

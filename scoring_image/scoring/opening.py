@@ -26,9 +26,7 @@ _HOME_MODULE = re.compile(r"on <module '([^']+)'")
 class OpenError(Exception):
     """The model cannot be used: what happened, the likely cause, what to do; `module` is what is missing."""
 
-    def __init__(
-        self, code: str, message: str, cause: str, action: str, *, module: str | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, cause: str, action: str, *, module: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -36,9 +36,7 @@ class Window:
         cost = self._get + (1 - self._hit_rate) * (self._set or 0.0)
         return self._hit_rate * self._predict > cost
 
-    def learn(
-        self, verdict: Verdict, *, get: float | None, store: float | None, predict: float | None
-    ) -> None:
+    def learn(self, verdict: Verdict, *, get: float | None, store: float | None, predict: float | None) -> None:
         """Take in one answer; a part that was not done is None."""
         self._get = _moved(self._get, get)
         self._set = _moved(self._set, store)

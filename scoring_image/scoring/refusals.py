@@ -67,9 +67,7 @@ def _bad_outline(value: Any, schema: Input) -> ScoringError | None:
         )
     if name not in value:
         got = f"it has {_listed(list(value))}" if value else "it is empty"
-        return bad_input(
-            "missing_parameter", f'The body must have "{name}"; {got}.', _example_hint(schema), at=name
-        )
+        return bad_input("missing_parameter", f'The body must have "{name}"; {got}.', _example_hint(schema), at=name)
     rows = value[name]
     if not isinstance(rows, list):
         return bad_input(
@@ -99,9 +97,7 @@ def _bad_rows(rows: list[Any], schema: Input) -> ScoringError:
             wrong = _bad_kind(expected, row, at, schema)
         if wrong:
             return wrong
-    return bad_input(
-        "bad_shape", "The rows do not have the shape that this model takes.", _example_hint(schema)
-    )
+    return bad_input("bad_shape", "The rows do not have the shape that this model takes.", _example_hint(schema))
 
 
 def _bad_list(row: list[Any], schema: Input, at: str, width: int | None) -> ScoringError | None:
@@ -169,9 +165,7 @@ def _bad_cell(cell: Any, column: Column, schema: Input, at: str) -> ScoringError
     if not fits:
         return bad_input("bad_type", f"{at} must be {wanted}, not {_kind(cell)}.", f"Send {wanted}.", at=at)
     if column.dtype == "int64" and (cell != int(cell) or not -(2**63) <= cell < 2**63):
-        return bad_input(
-            "bad_type", f"{at} must be a whole number of 64 bits.", "Send a whole number.", at=at
-        )
+        return bad_input("bad_type", f"{at} must be a whole number of 64 bits.", "Send a whole number.", at=at)
     if number and abs(cell) > 1.7976931348623157e308:
         return bad_input(
             "out_of_range", f"{at} is too large for a float64.", "Send numbers up to about 1.8e308.", at=at

@@ -56,7 +56,7 @@ class Application:
                 raise _wrong_method(self._methods)
             self._check_key(headers, scope["query_string"])
             body = await self._body(headers, receive)
-            answer = await self._service.answer(body, _wish(headers.get(b"cache-control")))
+            answer = await self._service.answer(body, cache_wish(headers.get(b"cache-control", b"").decode("latin-1")))
         except ScoringError as error:
             await self._refuse(error, send)
         except ClientGoneError:
@@ -65,16 +65,14 @@ class Application:
             log.exception("the scoring server failed")
             await self._refuse(_OWN_FAULT, send)
         else:
-            await _send(send, 200, answer.body, (*_cache_headers(answer), self._version))
+            await _send(send, 200, answer.body, answer_headers(answer, self._service.manifest.model_version))
 
     async def _others(self, scope: Scope, send: Send) -> None:
         path = scope["path"]
         try:
             page = {"/": self._front, "/healthz": self._health, "/openapi.json": self._openapi}.get(path)
             if page is None:
-                raise ScoringError(
-                    404, "not_found", f"There is nothing at {path}.", f"Send requests to {self._route}."
-                )
+                raise ScoringError(404, "not_found", f"There is nothing at {path}.", f"Send requests to {self._route}.")
             if scope["method"] not in ("GET", "HEAD"):
                 raise _wrong_method(("GET", "HEAD"))
             status, told = page(scope)
@@ -188,6 +186,30 @@ class Application:
                 return
 
 
+def cache_wish(cache_control: str | None) -> CacheWish:
+    """What Cache-Control asks for; the stricter of two, and directives about other things are let be."""
+    if not cache_control:
+        return CacheWish.DEFAULT
+    directives = {part.strip() for part in cache_control.lower().split(",")}
+    if "no-store" in directives:
+        return CacheWish.NO_STORE
+    return CacheWish.NO_CACHE if directives & {"no-cache", "max-age=0"} else CacheWish.DEFAULT
+
+
+def answer_headers(answer: Answer, model_version: str) -> tuple[Header, ...]:
+    """How the answer came about; Server-Timing has the parts that were needed, in milliseconds."""
+    timings = answer.timings
+    parts = ("parse", timings.parse), ("get", timings.get), ("predict", timings.predict), ("set", timings.set)
+    shown = [f"{name};dur={taken * 1000:.3f}" for name, taken in parts if taken is not None]
+    shown.append(f"total;dur={timings.total * 1000:.3f}")
+    return (
+        (b"x-cache", answer.verdict.encode()),
+        (b"x-cache-key", answer.key.encode()),
+        (b"x-model-version", model_version.encode()),
+        (b"server-timing", ", ".join(shown).encode()),
+    )
+
+
 _OWN_FAULT = ScoringError(
     500, "internal_error", "The scoring server failed at this request.", "The function's log has the trace."
 )
@@ -196,28 +218,6 @@ _OWN_FAULT = ScoringError(
 def _wrong_method(allowed: Iterable[str]) -> ScoringError:
     hint = f"Use {', '.join(allowed)}."
     return ScoringError(405, "wrong_method", "This address does not take that method.", hint)
-
-
-def _wish(cache_control: bytes | None) -> CacheWish:
-    """What Cache-Control asks for; the stricter of two, and directives about other things are let be."""
-    if not cache_control:
-        return CacheWish.DEFAULT
-    directives = {part.strip() for part in cache_control.lower().split(b",")}
-    if b"no-store" in directives:
-        return CacheWish.NO_STORE
-    return CacheWish.NO_CACHE if directives & {b"no-cache", b"max-age=0"} else CacheWish.DEFAULT
-
-
-def _cache_headers(answer: Answer) -> tuple[Header, ...]:
-    timings = answer.timings
-    parts = ("parse", timings.parse), ("get", timings.get), ("predict", timings.predict), ("set", timings.set)
-    shown = [f"{name};dur={taken * 1000:.3f}" for name, taken in parts if taken is not None]
-    shown.append(f"total;dur={timings.total * 1000:.3f}")
-    return (
-        (b"x-cache", answer.verdict.encode()),
-        (b"x-cache-key", answer.key.encode()),
-        (b"server-timing", ", ".join(shown).encode()),
-    )
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:

@@ -121,9 +121,7 @@ class Service:
         self._count(answer, epoch)
         return answer
 
-    async def _decide(
-        self, scorer: Scorer, request: Request, key: str, epoch: int, wish: CacheWish
-    ) -> Answer:
+    async def _decide(self, scorer: Scorer, request: Request, key: str, epoch: int, wish: CacheWish) -> Answer:
         if not scorer.deterministic or wish is CacheWish.NO_STORE:
             return await self._computed(scorer, request, key)
         if wish is CacheWish.NO_CACHE:

@@ -63,8 +63,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         cache=redis_address(url, password) if url else None,
         prefix=environ.get("SCORING_CACHE_PREFIX") or "scoring",
         ttl=_integer("SCORING_CACHE_TTL", environ.get("SCORING_CACHE_TTL") or "0"),
-        timeout=max(1, _integer("SCORING_CACHE_TIMEOUT_MS", environ.get("SCORING_CACHE_TIMEOUT_MS") or "50"))
-        / 1000,
+        timeout=max(1, _integer("SCORING_CACHE_TIMEOUT_MS", environ.get("SCORING_CACHE_TIMEOUT_MS") or "50")) / 1000,
         store_input=cast(StoreInput, _choice("SCORING_STORE_INPUT", environ, ("whole", "masked", "none"))),
         masked_fields=frozenset(_names(environ.get("SCORING_MASKED_FIELDS", ""))),
         epoch_floor=_integer("SCORING_DATA_EPOCH", environ.get("SCORING_DATA_EPOCH") or "0"),
