@@ -49,9 +49,7 @@ def spec(**parts: Any) -> Spec:
 
 
 def deployment(name: str = "iris", **parts: Any) -> Deployment:
-    return create_deployment(
-        actor=administrator(), name=name, environment=environment(), spec=spec(**parts)
-    )
+    return create_deployment(actor=administrator(), name=name, environment=environment(), spec=spec(**parts))
 
 
 def started(of: Deployment, kind: RunKind = RunKind.DEPLOY, **more: Any) -> Run:
@@ -68,4 +66,5 @@ def finished(run: Run, *, visits: int = 200) -> Run:
         run.refresh_from_db()
         if run.is_over:
             return run
-    raise AssertionError(f"{run} is {run.state} after {visits} visits: {list(run.steps.values('key', 'state', 'detail'))}")
+    steps = list(run.steps.values("key", "state", "detail"))
+    raise AssertionError(f"{run} is {run.state} after {visits} visits: {steps}")

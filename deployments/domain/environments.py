@@ -33,9 +33,7 @@ class EnvironmentSettings(BaseModel):
     max_memory_mb: int = Field(default=8_192, ge=256, le=65_536)
     max_processes: int = Field(default=4, ge=1, le=limits.MAX_INSTANCES)
     required_tags: tuple[str, ...] = ()
-    allowed_secrets: tuple[str, ...] = Field(
-        default=(), description="names SCORING_SECRET_* that specs may refer to"
-    )
+    allowed_secrets: tuple[str, ...] = Field(default=(), description="names SCORING_SECRET_* that specs may refer to")
     allowed_vaults: tuple[str, ...] = ()
     allow_code: bool = Field(default=True, description="helper modules and entry scripts may be uploaded")
     execution: Literal["auto", "original", "onnx"] | None = None
@@ -48,17 +46,13 @@ def check_spec(spec: Spec, settings: EnvironmentSettings) -> None:
     """
     problems: list[tuple[str, str]] = []
     if spec.cache.max_memory_mb > settings.max_cache_mb:
-        problems.append(
-            ("cache.max_memory_mb", f"this environment allows at most {settings.max_cache_mb} MB")
-        )
+        problems.append(("cache.max_memory_mb", f"this environment allows at most {settings.max_cache_mb} MB"))
     if spec.hosting.memory_mb > settings.max_memory_mb:
         problems.append(("hosting.memory_mb", f"this environment allows at most {settings.max_memory_mb} MB"))
     if spec.hosting.processes > settings.max_processes:
         problems.append(("hosting.processes", f"this environment allows at most {settings.max_processes}"))
     problems += [
-        (f"tags.{tag}", "this environment requires the tag")
-        for tag in settings.required_tags
-        if tag not in spec.tags
+        (f"tags.{tag}", "this environment requires the tag") for tag in settings.required_tags if tag not in spec.tags
     ]
     if spec.code and not settings.allow_code:
         problems.append(("code", "this environment does not take code; put it into a wheel that is reviewed"))

@@ -62,11 +62,10 @@ class SpecInvalid(ConsoleError):
     status = 422
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
-        first_path, first = problems[0]
         super().__init__(
             "; ".join(f"{path}: {sentence}" if path else sentence for path, sentence in problems),
             action="Correct the named fields and send it again.",
-            field=first_path,
+            field=problems[0][0],
         )
         self.problems = problems
 
@@ -90,6 +89,13 @@ class Conflict(ConsoleError):
 
     code = "conflict"
     status = 409
+
+
+class Stale(ConsoleError):
+    """The wish was made of a revision that is no longer the newest."""
+
+    code = "stale"
+    status = 412
 
 
 class Unavailable(ConsoleError):

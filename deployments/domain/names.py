@@ -5,9 +5,7 @@ import secrets
 from collections.abc import Mapping
 
 SLUG = re.compile(r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")
-SLUG_RULE = (
-    "Use 1 to 40 lower-case letters, digits and hyphens; begin with a letter, do not end with a hyphen."
-)
+SLUG_RULE = "Use 1 to 40 lower-case letters, digits and hyphens; begin with a letter, do not end with a hyphen."
 
 TAG_CONSOLE = "scoring-console"
 TAG_DEPLOYMENT = "scoring-deployment"

@@ -1,4 +1,4 @@
-"""The protocol between the engine and a target: the smallest things that are managed, and what is seen of them."""
+"""The protocol between engine and target: the smallest things managed, and what is seen of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Being made, changed or taken away; look again in `again_after` seconds (default: the resource's `poll`)."""
+    """Being made, changed or taken away; look again in `again_after` seconds (by default its `poll`)."""
 
     detail: str = ""
     again_after: float | None = None
@@ -43,8 +43,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """There and working. `fingerprint` is read from the resource itself (a tag, a file beside it), so that a
-    write that was recorded but never sent is seen for what it is."""
+    """There and working. `fingerprint` is read from the resource itself (a tag, a file beside it).
+
+    So a write that was recorded but never sent is seen for what it is.
+    """
 
     outputs: Outputs
     fingerprint: str
@@ -103,7 +105,7 @@ class Context:
     deployment: DeploymentRef
     now: datetime
     outputs: Mapping[str, Outputs] = field(default_factory=dict)  # of the ready resources, by key
-    generation: int = 0  # raised by a restart run; part of the fingerprint of what a restart starts again
+    generation: int = 0  # raised by a restart run; in the fingerprint of what a restart starts again
     secret: Callable[[str], str] = lambda ref: ""  # resolves a SecretRef; raises SecretUnavailable
     artifact: Callable[[str], ArtifactFile] | None = None  # raises NotFound
     emit: Callable[[str], None] = lambda message: None  # one line for the run's log
@@ -116,18 +118,52 @@ class Resource(Protocol):
     Every method may raise ResourceFailed (ends the step) or TryAgainLater (moves the next visit).
     """
 
-    key: str  # unique within the deployment's graph: cache, image, function
-    kind: str  # what it is, for `Target.recorded`: local.cache, azure.redis
-    name: str  # what the provider calls it; with the key the identity of its row
-    stage: Stage
-    title: str  # for people: Cache, Image, Function
-    needs: tuple[str, ...]  # keys that must be ready before
-    owned: bool  # False: adopted, never destroyed
-    timeout: float  # seconds that pending may last after an act
-    settle: float  # seconds after an act during which absent or stale may just be a late view
-    poll: float  # seconds between looks while pending
-    restartable: bool  # a restart run raises its generation, and with it its fingerprint
-    irreversible: str  # what destroying it loses for good; empty if nothing
+    @property
+    def key(self) -> str:
+        """Unique within the deployment's graph: cache, image, function."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, for `Target.recorded`: local.cache, azure.redis."""
+
+    @property
+    def name(self) -> str:
+        """What the provider calls it; with the key the identity of its row."""
+
+    @property
+    def title(self) -> str:
+        """For people: Cache, Image, Function."""
+
+    @property
+    def stage(self) -> Stage: ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys that must be ready before."""
+
+    @property
+    def owned(self) -> bool:
+        """False: adopted, never destroyed."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that pending may last after an act."""
+
+    @property
+    def settle(self) -> float:
+        """Seconds after an act during which absent or stale may just be a late view."""
+
+    @property
+    def poll(self) -> float:
+        """Seconds between looks while pending."""
+
+    @property
+    def restartable(self) -> bool:
+        """A restart run raises its generation, and with it its fingerprint."""
+
+    @property
+    def irreversible(self) -> str:
+        """What destroying it loses for good; empty if nothing."""
 
     def fingerprint(self, ctx: Context) -> str:
         """Digest of what `create` would send; may use the outputs of its needs."""

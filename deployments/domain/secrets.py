@@ -28,8 +28,7 @@ def parse_ref(text: str) -> tuple[Kind, str, str]:
     if found := _OUTPUT.match(text):
         return "output", found[1], found[2]
     raise ValueError(
-        f"write a reference, never the secret itself: env:{ENV_PREFIX}NAME, keyvault:vault/name "
-        "or output:resource/name"
+        f"write a reference, never the secret itself: env:{ENV_PREFIX}NAME, keyvault:vault/name or output:resource/name"
     )
 
 

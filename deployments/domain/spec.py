@@ -44,9 +44,7 @@ class ModelPart(Part):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.artifact is None) == (self.registered is None):
-            raise ValueError(
-                "name exactly one of artifact (an uploaded file) and registered (a workspace's model)"
-            )
+            raise ValueError("name exactly one of artifact (an uploaded file) and registered (a workspace's model)")
         return self
 
 
@@ -85,9 +83,7 @@ class RuntimePart(Part):
     requirements: tuple[Annotated[str, Field(max_length=limits.MAX_REQUIREMENT_LENGTH)], ...] = Field(
         default=(), max_length=limits.MAX_REQUIREMENTS, description="pip requirements beside scikit-learn"
     )
-    conda: str | None = Field(
-        default=None, max_length=20_000, description="a conda.yaml; its pip part is used locally"
-    )
+    conda: str | None = Field(default=None, max_length=20_000, description="a conda.yaml; its pip part is used locally")
     wheels: tuple[ArtifactId, ...] = Field(default=(), max_length=50)
     index: PackageIndex | None = None
 
@@ -126,9 +122,7 @@ class HttpTrigger(Part):
     @classmethod
     def _route(cls, route: str) -> str:
         if not _ROUTE.match(route) or "//" in route:
-            raise ValueError(
-                "use letters, digits, hyphens, underscores and single slashes, for example score"
-            )
+            raise ValueError("use letters, digits, hyphens, underscores and single slashes, for example score")
         if route.split("/")[0].lower() in _RESERVED_ROUTES:
             raise ValueError(f"{route.split('/')[0]} is used by the host itself; choose another route")
         return route
@@ -144,9 +138,7 @@ class BlobTrigger(Part):
     @model_validator(mode="after")
     def _no_loop(self) -> Self:
         if self.path_in.split("/")[0] == self.path_out.split("/")[0]:
-            raise ValueError(
-                "path_in and path_out need different containers, or each answer triggers the next"
-            )
+            raise ValueError("path_in and path_out need different containers, or each answer triggers the next")
         return self
 
 
@@ -171,9 +163,7 @@ class CachePart(Part):
     """The cache in front of the model."""
 
     policy: Literal["on", "off", "auto"] = "on"
-    ttl_seconds: int = Field(
-        default=86_400, ge=0, le=limits.MAX_TTL_SECONDS, description="0: entries do not expire"
-    )
+    ttl_seconds: int = Field(default=86_400, ge=0, le=limits.MAX_TTL_SECONDS, description="0: entries do not expire")
     max_memory_mb: int = Field(default=64, ge=limits.MIN_CACHE_MB, le=limits.MAX_CACHE_MB)
     store_input: Literal["whole", "masked", "none"] = "whole"
     masked_fields: tuple[str, ...] = ()
@@ -216,13 +206,9 @@ class Spec(Part):
             raise ValueError(f"at most {limits.MAX_TAGS} tags")
         for key, value in tags.items():
             if not key or len(key) > limits.MAX_TAG_KEY or re.search(r"[<>%&\\?/]", key):
-                raise ValueError(
-                    f"the tag name “{key[:40]}” is empty, too long or holds one of < > % & \\ ? /"
-                )
+                raise ValueError(f"the tag name “{key[:40]}” is empty, too long or holds one of < > % & \\ ? /")
             if len(value) > limits.MAX_TAG_VALUE:
-                raise ValueError(
-                    f"the value of the tag {key} is longer than {limits.MAX_TAG_VALUE} characters"
-                )
+                raise ValueError(f"the value of the tag {key} is longer than {limits.MAX_TAG_VALUE} characters")
             if key.lower().startswith("scoring-"):
                 raise ValueError(f"{key}: tags that begin with scoring- are the console's own")
         return tags

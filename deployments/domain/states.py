@@ -42,12 +42,8 @@ RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
 
 STEP_MOVES: Mapping[StepState, frozenset[StepState]] = {
     StepState.QUEUED: frozenset({StepState.RUNNING, StepState.CANCELLED}),
-    StepState.RUNNING: frozenset(
-        {StepState.WAITING, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}
-    ),
-    StepState.WAITING: frozenset(
-        {StepState.RUNNING, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}
-    ),
+    StepState.RUNNING: frozenset({StepState.WAITING, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}),
+    StepState.WAITING: frozenset({StepState.RUNNING, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}),
     StepState.SUCCEEDED: frozenset(),
     StepState.FAILED: frozenset(),
     StepState.CANCELLED: frozenset(),

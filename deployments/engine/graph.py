@@ -35,9 +35,7 @@ def turns(*, kind: str, target: Target, run: Run) -> tuple[Turn, ...]:
     return applied + _removals(retired, target=target, run=run, after=tuple(item.key for item in wanted))
 
 
-def _removals(
-    rows: list[ManagedResource], *, target: Target, run: Run, after: tuple[str, ...]
-) -> tuple[Turn, ...]:
+def _removals(rows: list[ManagedResource], *, target: Target, run: Run, after: tuple[str, ...]) -> tuple[Turn, ...]:
     ref = run.deployment.ref()
     names = {row.key: f"remove-{row.key}" for row in rows}
     found = [
@@ -71,9 +69,7 @@ def write_steps(run: Run, graph: tuple[Turn, ...]) -> None:
     )
 
 
-def resource_of(
-    step: StepRecord, *, target: Target, run: Run, row: ManagedResource | None
-) -> Resource | None:
+def resource_of(step: StepRecord, *, target: Target, run: Run, row: ManagedResource | None) -> Resource | None:
     """The resource of a step in a later visit; None when what it would remove has no row any more."""
     ref = run.deployment.ref()
     if step.action == StepAction.REMOVE:
@@ -81,6 +77,4 @@ def resource_of(
     for item in target.resources(run.revision.spec, ref):
         if (item.key, item.name) == (step.resource_key, step.name):
             return item
-    raise LookupError(
-        f"{step.resource_key} {step.name} is not in the graph of revision {run.revision.number}"
-    )
+    raise LookupError(f"{step.resource_key} {step.name} is not in the graph of revision {run.revision.number}")

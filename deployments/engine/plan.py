@@ -119,9 +119,7 @@ def _judge(resource: Resource, seen: Observation, ctx: Context, moving: set[str]
     return Change.CHANGE, "" if isinstance(seen, Ready) else "does not work now"
 
 
-def _removal(
-    target: Target, row: ManagedResource, ref: DeploymentRef, *, needs: tuple[str, ...]
-) -> PlannedChange:
+def _removal(target: Target, row: ManagedResource, ref: DeploymentRef, *, needs: tuple[str, ...]) -> PlannedChange:
     resource = target.recorded(row.recorded(), ref)
     action = Change.DELETE if row.owned else Change.KEEP
     why = "no revision wants it any more" if row.owned else "it was there before us"
@@ -156,9 +154,7 @@ def _usual_seconds(kind: str, action: Change) -> float | None:
 
 
 def _context(ref: DeploymentRef, outputs: Mapping[str, Outputs], row: ManagedResource | None) -> Context:
-    return Context(
-        deployment=ref, now=timezone.now(), outputs=dict(outputs), generation=row.generation if row else 0
-    )
+    return Context(deployment=ref, now=timezone.now(), outputs=dict(outputs), generation=row.generation if row else 0)
 
 
 def _sealed(changes: list[PlannedChange], *, destroy: bool) -> Plan:

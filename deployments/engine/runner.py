@@ -91,9 +91,9 @@ def _begin(lease: Lease, run: Run, target: Target) -> None:
         if run.kind == RunKind.RESTART:
             again = [turn.resource for turn in graph if turn.resource.restartable]
             for resource in again:
-                ManagedResource.objects.filter(
-                    deployment=run.deployment, key=resource.key, name=resource.name
-                ).update(generation=F("generation") + 1)
+                ManagedResource.objects.filter(deployment=run.deployment, key=resource.key, name=resource.name).update(
+                    generation=F("generation") + 1
+                )
         text = f"{run.kind.capitalize()} of revision {run.revision.number} started"
         move_run(lease, run, RunState.RUNNING, lines=[("", "state", text)])
 

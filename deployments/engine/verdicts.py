@@ -80,9 +80,7 @@ def judge(
     return Verdict(Act.CREATE, why=seen.reason if isinstance(seen, Stale) else "")
 
 
-def _judge_removal(
-    seen: Observation, *, past: Past, settle: float, late: bool, timeout: float, title: str
-) -> Verdict:
+def _judge_removal(seen: Observation, *, past: Past, settle: float, late: bool, timeout: float, title: str) -> Verdict:
     match seen:
         case Absent():
             # A create sent just before may not be visible yet; gone means gone after the settle time.

@@ -87,9 +87,7 @@ class Visit:
     def visit_step(self, step: StepRecord) -> None:
         if step.state == StepState.QUEUED:
             with self.lease.writing():
-                move_step(
-                    self.lease, step, StepState.RUNNING, lines=[(step.key, "state", f"{step.title}: started")]
-                )
+                move_step(self.lease, step, StepState.RUNNING, lines=[(step.key, "state", f"{step.title}: started")])
         here = self.open(step)
         if here is None:
             self.end(step, StepState.SUCCEEDED, "gone", [])
@@ -130,8 +128,7 @@ class Visit:
             case Act.DONE:
                 self.done(here, seen)
             case Act.FAIL:
-                assert verdict.error is not None
-                self.fail(here, verdict.error)
+                self.fail(here, verdict.error or ErrorDetail("failed", f"{resource.title} failed"))
             case Act.CREATE | Act.DESTROY:
                 self.act(here, verdict, wanted)
             case _:
@@ -192,9 +189,7 @@ class Visit:
                 delay = seen.again_after
             with self.lease.writing():
                 if step.state == StepState.WAITING:
-                    move_step(
-                        self.lease, step, StepState.RUNNING, lines=[], waiting_for="", waiting_action=""
-                    )
+                    move_step(self.lease, step, StepState.RUNNING, lines=[], waiting_for="", waiting_action="")
                 if detail and detail != step.detail:
                     step.detail = detail[:400]
                     step.save(update_fields=["detail"])
@@ -228,9 +223,7 @@ class Visit:
                 "fix": error.fix,
             }
         )
-        told = " ".join(part for part in (f"{safe.message}.", safe.cause, safe.action) if part).replace(
-            "..", "."
-        )
+        told = " ".join(part for part in (f"{safe.message}.", safe.cause, safe.action) if part).replace("..", ".")
         with self.lease.writing():
             self.append(here)
             move_step(
@@ -276,9 +269,7 @@ class Visit:
         ctx = self.context(row, emit=lambda message: lines.append((step.key, "log", message)))
         return StepVisit(step, resource, row, ctx, lines)
 
-    def context(
-        self, row: ManagedResource | None, *, emit: Callable[[str], None] = lambda message: None
-    ) -> Context:
+    def context(self, row: ManagedResource | None, *, emit: Callable[[str], None] = lambda message: None) -> Context:
         ready = self.run.deployment.resources.exclude(ready_at=None)
         outputs: Mapping[str, Outputs] = {found.key: found.outputs for found in ready}
         return Context(

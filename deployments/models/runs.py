@@ -54,9 +54,7 @@ class Run(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=RUN_STATES, default=RunState.QUEUED)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     error = models.JSONField(null=True, blank=True)
-    retry_of = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries"
-    )
+    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
     approved_plan = models.CharField(max_length=64, blank=True)
 
     next_visit_at = models.DateTimeField(_("next visit"))
@@ -70,9 +68,7 @@ class Run(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
 
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(_("created"))
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -91,9 +87,7 @@ class Run(models.Model):
             )
         ]
         indexes = [
-            models.Index(
-                fields=["next_visit_at"], condition=Q(state__in=sorted(ACTIVE_RUNS)), name="run_due"
-            ),
+            models.Index(fields=["next_visit_at"], condition=Q(state__in=sorted(ACTIVE_RUNS)), name="run_due"),
         ]
 
     def __str__(self) -> str:
@@ -127,13 +121,9 @@ class StepRecord(models.Model):
     position = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=10, choices=STEP_STATES, default=StepState.QUEUED)
     attempts = models.PositiveIntegerField(default=0, help_text="acts sent by this run")
-    acts_returned = models.PositiveIntegerField(
-        default=0, help_text="acts that are known to have been sent whole"
-    )
+    acts_returned = models.PositiveIntegerField(default=0, help_text="acts that are known to have been sent whole")
     acted_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(
-        max_length=20, blank=True, help_text="created, changed, replaced, removed, unchanged"
-    )
+    outcome = models.CharField(max_length=20, blank=True, help_text="created, changed, replaced, removed, unchanged")
     detail = models.CharField(max_length=400, blank=True)
     waiting_for = models.CharField(max_length=200, blank=True)
     waiting_action = models.TextField(blank=True)
@@ -156,7 +146,10 @@ class StepRecord(models.Model):
         return ErrorDetail.from_dict(self.error) if self.error else None
 
     def as_dict(self) -> dict[str, Any]:
-        fields = "key stage action state outcome attempts detail started_at finished_at error waiting_for waiting_action"
+        fields = (
+            "key title name stage action state outcome attempts detail started_at finished_at error "
+            "waiting_for waiting_action"
+        )
         return {name: getattr(self, name) for name in fields.split()}
 
 
