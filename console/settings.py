@@ -4,7 +4,6 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
