@@ -1,0 +1,1 @@
+"""The console's pages: function views over the services, rendered by Django templates."""
