@@ -3,6 +3,8 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from . import checks  # noqa: F401  importing it registers the checks
+
 
 class DeploymentsConfig(AppConfig):
     name = "deployments"

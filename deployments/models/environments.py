@@ -67,9 +67,7 @@ class Membership(models.Model):
         ordering = ["environment__name", "user__username"]
         verbose_name = _("membership")
         verbose_name_plural = _("memberships")
-        constraints = [
-            models.UniqueConstraint(fields=["environment", "user"], name="one_role_per_environment")
-        ]
+        constraints = [models.UniqueConstraint(fields=["environment", "user"], name="one_role_per_environment")]
 
     def __str__(self) -> str:
         return f"{self.user} · {self.environment} · {self.role}"

@@ -8,9 +8,7 @@ from django.utils.translation import gettext_lazy as _
 class Invocation(models.Model):
     """One test call and what came back."""
 
-    deployment = models.ForeignKey(
-        "deployments.Deployment", on_delete=models.CASCADE, related_name="invocations"
-    )
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.CASCADE, related_name="invocations")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
     label = models.CharField(_("input"), max_length=120, blank=True)
@@ -40,9 +38,7 @@ class Sample(models.Model):
     name = models.CharField(_("name"), max_length=80)
     body = models.JSONField()
     expected = models.JSONField(null=True, blank=True)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -9,9 +9,7 @@ from ..domain.resources import Recorded
 class ManagedResource(models.Model):
     """The row that remembers a resource; committed before its create is sent, deleted when it is seen to be gone."""
 
-    deployment = models.ForeignKey(
-        "deployments.Deployment", on_delete=models.CASCADE, related_name="resources"
-    )
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.CASCADE, related_name="resources")
     key = models.CharField(max_length=40)
     kind = models.CharField(max_length=60)
     name = models.CharField(max_length=260)
@@ -30,9 +28,7 @@ class ManagedResource(models.Model):
         ordering = ["deployment", "pk"]
         verbose_name = _("resource")
         verbose_name_plural = _("resources")
-        constraints = [
-            models.UniqueConstraint(fields=["deployment", "key", "name"], name="resource_identity_unique")
-        ]
+        constraints = [models.UniqueConstraint(fields=["deployment", "key", "name"], name="resource_identity_unique")]
 
     def __str__(self) -> str:
         return f"{self.title} {self.name}"

@@ -17,9 +17,7 @@ def require(actor: Actor, verb: Verb, environment: Environment | None = None, *,
     if why is None:
         return
     named = subject or (environment.name if environment else verb)
-    audit.record(
-        actor, verb, named, environment=environment, result="refused", reason=why.reason or "no member"
-    )
+    audit.record(actor, verb, named, environment=environment, result="refused", reason=why.reason or "no member")
     if why.hidden:
         raise NotFound(f"There is no {named} that you may see.", action="Check the name, or ask for a role.")
     raise NotAllowed(why.reason, action=why.action)
@@ -51,12 +49,7 @@ def deployments(actor: Actor) -> QuerySet[Deployment]:
 
 def deployment(actor: Actor, name: str, verb: Verb = Verb.VIEW) -> Deployment:
     """One deployment by name. Raises NotFound or NotAllowed."""
-    found = (
-        Deployment.objects.with_facts()
-        .select_related("environment", "live_revision")
-        .filter(name=name)
-        .first()
-    )
+    found = Deployment.objects.with_facts().select_related("environment", "live_revision").filter(name=name).first()
     if found is None:
         raise NotFound(f"There is no deployment {name}.", action="List the deployments to see their names.")
     require(actor, verb, found.environment, subject=name)
@@ -73,15 +66,9 @@ def runs(actor: Actor) -> QuerySet[Run]:
 
 def run(actor: Actor, run_id: int, verb: Verb = Verb.VIEW) -> Run:
     """One run by number. Raises NotFound or NotAllowed."""
-    found = (
-        Run.objects.select_related("deployment__environment", "revision", "created_by")
-        .filter(pk=run_id)
-        .first()
-    )
+    found = Run.objects.select_related("deployment__environment", "revision", "created_by").filter(pk=run_id).first()
     if found is None:
-        raise NotFound(
-            f"There is no run {run_id}.", action="List the deployment's runs to see their numbers."
-        )
+        raise NotFound(f"There is no run {run_id}.", action="List the deployment's runs to see their numbers.")
     require(actor, verb, found.deployment.environment, subject=f"run {run_id}")
     return found
 

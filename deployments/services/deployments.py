@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from .. import audit
 from ..domain.environments import check_spec
-from ..domain.errors import Conflict, SpecInvalid
+from ..domain.errors import Conflict, SpecInvalid, Stale
 from ..domain.names import SLUG_RULE, is_slug
 from ..domain.spec import Spec
 from ..domain.states import DeploymentStatus
@@ -46,17 +46,35 @@ def create_deployment(
     return deployment
 
 
-def change_deployment(*, actor: Actor, deployment: Deployment, spec: Spec, note: str = "") -> Revision | None:
-    """Add a revision; None when the Spec equals the newest one's.
+def change_deployment(
+    *,
+    actor: Actor,
+    deployment: Deployment,
+    spec: Spec,
+    note: str = "",
+    description: str | None = None,
+    expected_revision: int | None = None,
+) -> Revision | None:
+    """Add a revision; None when the Spec equals the newest one's. The description has no revisions.
 
-    Raises NotAllowed, SpecInvalid or SecretUnavailable.
+    Raises NotAllowed, SpecInvalid, SecretUnavailable, or Stale when the newest revision is not the expected one.
     """
     require(actor, Verb.DEPLOY, deployment.environment, subject=deployment.name)
     check(spec, deployment.environment)
     with transaction.atomic():
         locked = Deployment.objects.select_for_update().get(pk=deployment.pk)
         latest = locked.latest_revision()
-        if latest.spec.digest() == spec.digest() and latest.scoring_version == scoring_version(settings.SCORING_IMAGE_ROOT):
+        if expected_revision is not None and latest.number != expected_revision:
+            raise Stale(
+                f"{locked.name} is at revision {latest.number}, not {expected_revision}",
+                cause="Somebody changed it after you read it.",
+                action="Read it again, and make your change to what it is now.",
+            )
+        if description is not None and description != locked.description:
+            locked.description = description
+            locked.save(update_fields=["description"])
+            audit.record(actor, "describe", locked.name, environment=deployment.environment)
+        if latest.spec.digest() == spec.digest() and latest.scoring_version == scoring_version():
             return None
         revision = _add_revision(locked, spec, number=latest.number + 1, actor=actor, note=note)
         audit.record(
@@ -90,16 +108,11 @@ def check(spec: Spec, environment: Environment) -> None:
     known = set(Artifact.objects.filter(pk__in=spec.artifact_ids()).values_list("pk", flat=True))
     missing = [digest for digest in spec.artifact_ids() if digest not in known]
     if missing:
-        raise SpecInvalid(
-            [(_path_of(spec, missing[0]), "no file with this id was uploaded; upload it first")]
-        )
+        raise SpecInvalid([(_path_of(spec, missing[0]), "no file with this id was uploaded; upload it first")])
 
 
 def may_forget(deployment: Deployment) -> bool:
-    return (
-        deployment.status in (DeploymentStatus.DESTROYED, DeploymentStatus.NEW)
-        and not deployment.resources.exists()
-    )
+    return deployment.status in (DeploymentStatus.DESTROYED, DeploymentStatus.NEW) and not deployment.resources.exists()
 
 
 def _path_of(spec: Spec, digest: str) -> str:

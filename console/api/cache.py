@@ -1,0 +1,94 @@
+"""A deployment's cache: what it does, what is in it, and taking entries away."""
+
+from typing import Annotated
+
+from django.http import HttpRequest
+from ninja import Query, Router
+
+from console.api.auth import actor_of
+from console.api.operations import refusals
+from console.api.schemas import DeletedOut, EntriesWish, EpochOut, EpochWish
+from deployments.cache.inspector import MAX_LIMIT, EntryDetail, EntryPage
+from deployments.cache.statistics import KEPT_MINUTES, CacheStatistics
+from deployments.services import access, caches
+from deployments.services.access import Verb
+
+router = Router()
+
+
+@router.get(
+    "/{slug:name}/cache",
+    operation_id="get_cache",
+    summary="Show the cache's statistics",
+    response={200: CacheStatistics, **refusals(403, 404, 409, 422, 503)},
+)
+def statistics(
+    request: HttpRequest, name: str, minutes: Annotated[int, Query(ge=1, le=KEPT_MINUTES)] = 1440
+) -> CacheStatistics:
+    """Hits, misses and times as the deployment's function counted them; `server` tells of the whole server,
+    which others may share.
+    """
+    actor = actor_of(request)
+    return caches.statistics(actor=actor, deployment=access.deployment(actor, name), minutes=minutes)
+
+
+@router.get(
+    "/{slug:name}/cache/entries",
+    operation_id="list_entries",
+    summary="List the cache's entries",
+    response={200: EntryPage, **refusals(400, 403, 404, 409, 422, 503)},
+)
+def entries(
+    request: HttpRequest,
+    name: str,
+    cursor: Annotated[str, Query(max_length=100_000, description="of the last answer")] = "",
+    match: Annotated[str, Query(max_length=300, description="part of a key, or a pattern with * and ?")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> EntryPage:
+    """Page by page in the server's own order, at most `limit` at once; fewer, even none, may come before the
+    end, which is where `cursor` is null. Inputs are shown from the role tester on.
+    """
+    actor = actor_of(request)
+    deployment = access.deployment(actor, name)
+    return caches.entries(actor=actor, deployment=deployment, cursor=cursor, match=match, limit=limit)
+
+
+@router.get(
+    "/{slug:name}/cache/entries/{path:key}",
+    operation_id="get_entry",
+    summary="Show an entry",
+    response={200: EntryDetail, **refusals(403, 404, 409, 503)},
+)
+def entry(request: HttpRequest, name: str, key: str) -> EntryDetail:
+    """The decoded value, its time to live and its size."""
+    actor = actor_of(request)
+    return caches.entry(actor=actor, deployment=access.deployment(actor, name), key=key)
+
+
+@router.delete(
+    "/{slug:name}/cache/entries",
+    operation_id="delete_entries",
+    summary="Delete entries",
+    response={200: DeletedOut, **refusals(400, 403, 404, 409, 422, 503)},
+)
+def delete(request: HttpRequest, name: str, wish: EntriesWish) -> DeletedOut:
+    """By their keys, or by a pattern; `dry_run` only counts. The answers are scored again when asked for."""
+    actor = actor_of(request)
+    deployment = access.deployment(actor, name, Verb.WRITE_CACHE)
+    found = caches.delete_entries(
+        actor=actor, deployment=deployment, keys=wish.keys, match=wish.match, dry_run=wish.dry_run
+    )
+    return DeletedOut(deleted=found.count, complete=found.complete, dry_run=found.dry_run)
+
+
+@router.post(
+    "/{slug:name}/cache/epoch",
+    operation_id="raise_epoch",
+    summary="Raise the data epoch",
+    response={200: EpochOut, **refusals(400, 403, 404, 409, 422, 503)},
+)
+def epoch(request: HttpRequest, name: str, wish: EpochWish) -> EpochOut:
+    """Makes every stored answer one of the past, because the data behind a script has changed."""
+    actor = actor_of(request)
+    deployment = access.deployment(actor, name, Verb.WRITE_CACHE)
+    return EpochOut(data_epoch=caches.raise_epoch(actor=actor, deployment=deployment, reason=wish.reason))

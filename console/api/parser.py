@@ -1,0 +1,40 @@
+"""JSON bodies, held to what the database and the functions can take."""
+
+import json
+import re
+from typing import Any, NoReturn
+
+from django.http import HttpRequest
+from ninja.parser import Parser
+
+from deployments.domain.errors import ConsoleError
+
+# An escaped U+0000 or half of a surrogate pair: valid JSON, but no database stores it as text.
+_SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+
+
+class StrictParser(Parser):
+    """RFC 8259 and nothing beyond it."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Raises ConsoleError or ValueError."""
+        try:
+            data = json.loads(request.body, parse_constant=_refuse)
+            if _SUSPECT.search(request.body):
+                _check_text(data)
+        except RecursionError:
+            raise ConsoleError("The body is nested too deep", action="Send a flatter structure.") from None
+        return data
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ConsoleError(f"{name} is not JSON", action="Send null for a missing value.")
+
+
+def _check_text(data: Any) -> None:
+    text = json.dumps(data, ensure_ascii=False)
+    # json.dumps escapes control characters again, so U+0000 is looked for as what it becomes.
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text) or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ConsoleError(
+            "The body holds U+0000 or half of a surrogate pair", action="Remove it: it cannot be stored as text."
+        )

@@ -1,0 +1,130 @@
+"""Environments: made, changed, and who has which role in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+from pydantic import ValidationError
+
+from .. import audit
+from ..domain.environments import EnvironmentSettings, Role
+from ..domain.errors import Conflict, NotFound, SpecInvalid
+from ..domain.names import SLUG_RULE, is_slug
+from ..domain.spec import problem_of
+from ..models import Environment, Membership
+from ..policy import Actor, Verb
+from .access import require
+
+
+def save_environment(
+    *,
+    actor: Actor,
+    name: str,
+    target: str | None = None,
+    title: str | None = None,
+    tone: str | None = None,
+    rules: Mapping[str, Any] | None = None,
+    members: Mapping[str, str] | None = None,
+) -> Environment:
+    """Create the environment, or change it; what is None stays as it is.
+
+    `members` maps user names to roles and replaces all that are there. Only administrators of the site make an
+    environment. Raises NotAllowed, NotFound where the actor may not know of it, SpecInvalid with each field at
+    fault, or Conflict when the target of an environment with deployments would change.
+    """
+    found = Environment.objects.filter(name=name).first()
+    if found is None:
+        require(actor, Verb.CREATE_ENVIRONMENT, subject=name)
+        environment = Environment(name=name)
+    else:
+        require(actor, Verb.MANAGE, found, subject=name)
+        environment = found
+    wish = {"target": target, "title": title, "tone": tone, "config": None if rules is None else dict(rules)}
+    changed = {field: value for field, value in wish.items() if value is not None}
+    problems = [] if found or is_slug(name) else [("name", SLUG_RULE)]
+    problems += _problems(changed)
+    if problems:
+        raise SpecInvalid(problems)
+    roles = None if members is None else _roles(members)
+    if found and "target" in changed and target != found.target and found.deployments.exists():
+        raise Conflict(
+            f"The target of {name} cannot change: it has deployments",
+            cause="What was made on one target cannot be found on another.",
+            action="Make another environment, or destroy and forget its deployments first.",
+            field="target",
+        )
+    for field, value in changed.items():
+        setattr(environment, field, value)
+    try:
+        with transaction.atomic():
+            environment.save()
+            if roles is not None:
+                _replace_members(environment, roles)
+            audit.record(actor, "change_environment" if found else "create_environment", name, environment=environment)
+    except IntegrityError:
+        raise Conflict(f"The name {name} is taken", action="Choose another name.", field="name") from None
+    return environment
+
+
+def set_member(*, actor: Actor, environment: Environment, username: str, role: str) -> Membership:
+    """Give a user a role, in place of the one they had. Raises NotAllowed, NotFound or SpecInvalid."""
+    require(actor, Verb.MANAGE, environment)
+    ((user, chosen),) = _roles({username: role}).items()
+    with transaction.atomic():
+        membership, _created = Membership.objects.update_or_create(
+            environment=environment, user=user, defaults={"role": chosen}
+        )
+        audit.record(actor, "set_member", f"{username} {chosen}", environment=environment)
+    return membership
+
+
+def remove_member(*, actor: Actor, environment: Environment, username: str) -> None:
+    """Take a user's role away. Raises NotAllowed, or NotFound for who has none."""
+    require(actor, Verb.MANAGE, environment)
+    with transaction.atomic():
+        membership = environment.memberships.filter(user__username=username).first()
+        if membership is None:
+            raise NotFound(f"{username} is no member of {environment.name}", field="user")
+        membership.delete()
+        audit.record(actor, "remove_member", username, environment=environment)
+
+
+def _problems(changed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    problems = []
+    for field, choices in (("target", Environment.Kind), ("tone", Environment.Tone)):
+        if field in changed and changed[field] not in choices.values:
+            problems.append((field, f"choose one of {', '.join(choices.values)}"))
+    longest = Environment._meta.get_field("title").max_length
+    if longest and len(changed.get("title", "")) > longest:
+        problems.append(("title", f"at most {longest} characters"))
+    if "config" in changed:
+        try:
+            EnvironmentSettings.model_validate(changed["config"])
+        except ValidationError as error:
+            problems += [
+                problem_of({**item, "loc": ("rules", *item["loc"])}) for item in error.errors(include_url=False)
+            ]
+    return problems
+
+
+def _roles(members: Mapping[str, str]) -> dict[Any, Role]:
+    """Users and their roles. Raises SpecInvalid for a user or a role that is not there."""
+    users = {user.get_username(): user for user in get_user_model().objects.filter(username__in=list(members))}
+    problems = []
+    for username, role in members.items():
+        if username not in users:
+            problems.append((f"members.{username}", "there is no such user"))
+        elif role not in list(Role):
+            problems.append((f"members.{username}", f"choose one of {', '.join(Role)}"))
+    if problems:
+        raise SpecInvalid(problems)
+    return {users[username]: Role(role) for username, role in members.items()}
+
+
+def _replace_members(environment: Environment, roles: Mapping[Any, Role]) -> None:
+    """Row by row, so that the history tells each change."""
+    for membership in environment.memberships.exclude(user__in=list(roles)):
+        membership.delete()
+    for user, role in roles.items():
+        Membership.objects.update_or_create(environment=environment, user=user, defaults={"role": role})
