@@ -61,7 +61,7 @@ def follow(rest: Rest, name: str, run: str) -> None:
     say(f"Run {run} of {name} started")
     for event in rest.follow(run):
         if event["level"] != "log":
-            say(f"  {event['step'] + ': ' if event['step'] else ''}{event['message']}")
+            say(f"  {event['message']}")
     state = rest.run(run)["state"]
     if state != "succeeded":
         raise Refused(f"Run {run} of {name} {state}; the run's page in the console says why and what to do.")

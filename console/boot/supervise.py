@@ -19,6 +19,15 @@ from console.home import CHECKOUT, Home
 STOP_SECONDS = 14
 LOGS = "log"
 
+# Imported once and forked: half the work of a start. A thread is held by each request, a slow upload included.
+GUNICORN = (
+    *("--worker-class", "gthread", "--threads", "8", "--preload", "--no-control-socket"),
+    *("--timeout", "120", "--graceful-timeout", "3"),
+)
+CELERY = ("-m", "celery", "--app", "console", "--quiet")
+# What workers tell each other; the database's leases are all that they need to agree on.
+CELERY_WORKER = ("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat")
+
 
 @dataclass(frozen=True)
 class Program:
@@ -33,23 +42,13 @@ class Program:
 def programs(home: Home, *, host: str, port: int, environment: Mapping[str, str]) -> list[Program]:
     """What a console consists of; without the broker where the environment names one."""
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    celery = ("-m", "celery", "--app", "console", "--quiet")
-    quiet = ("--loglevel", "INFO")
-    web = (
-        "-m",
-        "gunicorn",
-        "console.wsgi",
-        "--bind",
-        bind,
-        "--worker-class",
-        "gthread",
-        "--no-control-socket",
-    )
+    web = ("--workers", environment.get("WEB_CONCURRENCY") or "2", "--bind", bind, "--worker-tmp-dir", str(home.run))
+    worker = ("--concurrency", environment.get("WORKER_CONCURRENCY") or "2")
     wanted = [
-        Program("web", (*web, *_web_sizes(environment), "--worker-tmp-dir", str(home.run)), 40, 3),
-        Program("worker", (*celery, "worker", *quiet, *_worker_sizes(environment)), 20, 5),
-        # Without a file of its own there is nothing that a kill could leave half-written.
-        Program("beat", (*celery, "beat", *quiet, "--scheduler", "celery.beat.Scheduler", "--pidfile", ""), 30, 2),
+        Program("web", ("-m", "gunicorn", "console.wsgi", *GUNICORN, *web), 40, 3),
+        Program("worker", (*CELERY, "worker", *CELERY_WORKER, *worker), 20, 5),
+        # A schedule in memory: there is no file that a kill could leave half-written.
+        Program("beat", (*CELERY, "beat", "--scheduler", "celery.beat.Scheduler", "--pidfile", ""), 30, 2),
     ]
     if not (environment.get("BROKER_URL") or environment.get("REDIS_URL")):
         wanted.append(Program("broker", ("-m", "console.boot.broker"), 10, 3))
@@ -135,16 +134,6 @@ def last_lines(path: Path, count: int = 15) -> str:
     if not path.exists():
         return ""
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
-
-
-def _web_sizes(environment: Mapping[str, str]) -> tuple[str, ...]:
-    workers = environment.get("WEB_CONCURRENCY") or "2"
-    return ("--workers", workers, "--threads", "8", "--timeout", "120", "--graceful-timeout", "3")
-
-
-def _worker_sizes(environment: Mapping[str, str]) -> tuple[str, ...]:
-    concurrency = environment.get("WORKER_CONCURRENCY") or "2"
-    return ("--concurrency", concurrency, "--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def _section(name: str, **settings: object) -> str:
