@@ -6,8 +6,9 @@
   if (!form) return;
 
   // A link to another step saves this one on the way, if anything was changed.
-  const untouched = new URLSearchParams(new FormData(form)).toString();
-  const isChanged = () => new URLSearchParams(new FormData(form)).toString() !== untouched;
+  const filled = () => JSON.stringify([...new FormData(form)].map(([name, value]) => [name, value.name ?? value]));
+  const untouched = filled();
+  const isChanged = () => filled() !== untouched;
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-go]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !isChanged()) return;
