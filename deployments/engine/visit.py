@@ -85,10 +85,12 @@ class Visit:
                 self.visit_step(step)
 
     def visit_step(self, step: StepRecord) -> None:
-        if step.state == StepState.QUEUED:
-            with self.lease.writing():
-                move_step(self.lease, step, StepState.RUNNING, lines=[(step.key, "state", f"{step.title}: started")])
         here = self.open(step)
+        if step.state == StepState.QUEUED:
+            cursor = self.end_of_log(here) if here else ""
+            with self.lease.writing():
+                line = (step.key, "state", f"{step.title}: started")
+                move_step(self.lease, step, StepState.RUNNING, lines=[line], log_cursor=cursor)
         if here is None:
             self.end(step, StepState.SUCCEEDED, "gone", [])
             return
@@ -246,6 +248,13 @@ class Visit:
         lines = [(step, level, redact(message)) for step, level, message in here.lines]
         here.lines.clear()
         rows.append(self.run, lines)
+
+    def end_of_log(self, here: StepVisit) -> str:
+        """Where a resource's log ends before this run: what it wrote earlier is not told again."""
+        cursor = ""
+        while (chunk := here.resource.read_log(here.ctx, cursor)).lines:
+            cursor = chunk.cursor
+        return chunk.cursor
 
     def read_log(self, here: StepVisit) -> None:
         """Take over what the resource's own log has grown by; stored with its cursor in one transaction."""

@@ -1,9 +1,10 @@
 """The function of one deployment: the scoring server in a shut-in process, on a loopback port of its own."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import httpx
+from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 from ...domain.errors import ErrorDetail, ResourceFailed
 from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage, Stale
@@ -16,6 +17,7 @@ from .ports import HOST, confirm_port, known_port, reserve_port
 from .resource import LocalResource
 
 _TIMEOUT = 1.0  # seconds that a look at the server may take
+_MOST_HEALTH_BYTES = 64 * 1024
 
 
 @dataclass(kw_only=True)
@@ -42,6 +44,7 @@ class LocalFunction(LocalResource):
                 "cache": self.spec.cache.model_dump(mode="json", exclude={"max_memory_mb"}),
                 "server": [cache.get("socket", ""), cache.get("port", 0)],
                 "hosting": self.spec.hosting.model_dump(mode="json"),
+                "generation": ctx.generation,
             }
         )
 
@@ -113,11 +116,7 @@ class LocalFunction(LocalResource):
 
     def _running(self, ctx: Context, look: Look) -> Observation:
         wanted = self.fingerprint(ctx) if self.spec else look.fingerprint
-        try:
-            answer = httpx.get(f"http://{HOST}:{known_port(self.folder)}/healthz", timeout=_TIMEOUT, trust_env=False)
-            health = answer.json()
-        except (httpx.HTTPError, ValueError):
-            health = {}
+        health = _health(known_port(self.folder))
         if look.fingerprint != wanted and health.get("status") != "ready":
             return Stale("it serves another revision")
         match health.get("status"):
@@ -157,6 +156,19 @@ class LocalFunction(LocalResource):
             "Restart the deployment. Its last log lines say more.",
             raw=raw,
         )
+
+
+def _health(port: int) -> dict[str, Any]:
+    """What the server says of itself; {} where it does not answer in time."""
+    connection = HTTPConnection(HOST, port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/healthz")
+        data = json.loads(connection.getresponse().read(_MOST_HEALTH_BYTES))
+    except (OSError, HTTPException, ValueError):
+        return {}
+    finally:
+        connection.close()
+    return data if isinstance(data, dict) else {}
 
 
 def _route(spec: Spec) -> str:
