@@ -68,8 +68,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "console.api.request_ids.request_id_middleware",
-    "console.api.middleware.problem_middleware",
-    "console.api.request_ids.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
