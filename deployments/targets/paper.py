@@ -25,6 +25,7 @@ from ..domain.resources import (
 from ..domain.spec import Spec, digest_of
 
 FAULT_TAG = "paper-fault"  # a tag of the spec: "image=broken", "cache=waiting", "function=refused"
+LOST = {"cache": "All stored answers are lost."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class PaperTarget:
             (),
             wish=digest_of(spec.cache.max_memory_mb),
             fault=faults.get("cache", ""),
-            irreversible="all stored answers",
+            irreversible=LOST["cache"],
         )
         image = PaperResource(
             self.config,
@@ -218,6 +219,7 @@ class PaperTarget:
             stages.get(row.key, Stage.DEPLOY),
             (),
             owned=row.owned,
+            irreversible=LOST.get(row.key, ""),
         )
 
     def function_key(self) -> str:

@@ -1,6 +1,5 @@
 """The wizard through HTTP: drafts, errors at their fields, the plan that is approved, changes and files."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,10 +29,10 @@ def env() -> Environment:
 
 
 @pytest.fixture
-def browser(env: Environment) -> Iterator[Client]:
+def browser(env: Environment) -> Client:
     client = Client()
     client.force_login(factories.member("dora", env, "deployer").user)
-    yield client
+    return client
 
 
 def step_url(draft: Draft, step: str) -> str:

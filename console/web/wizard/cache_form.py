@@ -72,7 +72,9 @@ class CacheForm(StepForm):
         label=_("Masked fields"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
-        help_text=_("Names of columns, one a line or separated by commas. Their values are never written to the cache."),
+        help_text=_(
+            "Names of columns, one a line or separated by commas. Their values are never written to the cache."
+        ),
     )
     timeout_ms = forms.IntegerField(
         label=_("Patience"),
@@ -121,7 +123,8 @@ class CacheForm(StepForm):
         ]
 
     def _masked(self) -> list[str]:
-        return [name for line in lines(self.got("masked_fields", "")) for part in line.split(",") if (name := part.strip())]
+        names = (part.strip() for line in lines(self.got("masked_fields", "")) for part in line.split(","))
+        return [name for name in names if name]
 
     def _ttl_seconds(self) -> int | None:
         chosen = self.got("ttl")
@@ -134,7 +137,7 @@ class CacheForm(StepForm):
         chosen = self.got("size")
         if chosen != OTHER:
             return int(chosen) if chosen else None
-        return self.got("size_mb")  # type: ignore[no-any-return]
+        return self.got("size_mb")
 
 
 def _values(cache: CachePart) -> Values:

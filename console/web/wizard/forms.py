@@ -66,9 +66,7 @@ class StepForm(forms.Form):
 
 def choice_label(form: forms.Form, name: str) -> str:
     """The words of the choice that a field holds now; empty where it holds none of its choices."""
-    field = form.fields[name]
-    assert isinstance(field, forms.ChoiceField)
-    return next((str(label) for value, label in field.choices if value == form[name].value()), "")
+    return next((str(option.choice_label) for option in form[name].subwidgets if option.data["selected"]), "")
 
 
 def lines(text: str) -> list[str]:

@@ -49,7 +49,9 @@ class FunctionForm(StepForm):
 
     name = forms.CharField(
         label=_("Name"),
-        help_text=_("1 to 40 lower-case letters, digits and hyphens, beginning with a letter. It cannot be changed later."),
+        help_text=_(
+            "1 to 40 lower-case letters, digits and hyphens, beginning with a letter. It cannot be changed later."
+        ),
         error_messages={"required": _("Give the deployment a name, for example iris.")},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )

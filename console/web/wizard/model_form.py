@@ -42,7 +42,9 @@ class ModelForm(StepForm):
     artifact_file = forms.FileField(
         label=_("Upload the model"),
         required=False,
-        help_text=_("A scikit-learn model saved with joblib or pickle. It is stored as it is; the console never opens it."),
+        help_text=_(
+            "A scikit-learn model saved with joblib or pickle. It is stored as it is; the console never opens it."
+        ),
         widget=forms.FileInput(attrs={"accept": ".joblib,.pkl,.pickle,.skops,.onnx,.gz,.z"}),
     )
     artifact = forms.CharField(label=_("Or one that is here"), required=False)
@@ -73,7 +75,9 @@ class ModelForm(StepForm):
         label=_("Requirements"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
-        help_text=_("Packages beside scikit-learn, one a line, such as xgboost==2.1.3. Name the versions you trained with."),
+        help_text=_(
+            "Packages beside scikit-learn, one a line, such as xgboost==2.1.3. Name the versions you trained with."
+        ),
     )
     python = forms.ChoiceField(label=_("Python"), choices=[("3.10", "3.10"), ("3.11", "3.11"), ("3.12", "3.12")])
     wheel_files = forms.FileField(

@@ -101,9 +101,7 @@ def _environment(found: Assessment) -> Iterator[Check]:
     environment = found.environment
     if environment is None or "environment" in found.forms["environment"].errors:
         return
-    yield Check(
-        "pass", _("You may deploy here"), _("your role in %(name)s allows it") % {"name": environment.name}
-    )
+    yield Check("pass", _("You may deploy here"), _("your role in %(name)s allows it") % {"name": environment.name})
     if environment.target == Environment.Kind.LOCAL and not settings.LOCAL_EXECUTION_ENABLED:
         yield Check(
             "fail",

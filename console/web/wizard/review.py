@@ -15,6 +15,7 @@ from console.web.wizard.preflight import preflight
 from console.web.wizard.situation import Situation
 from console.web.wizard.steps import REVIEW, Assessment, assess, steps_of
 from deployments.domain.errors import ConsoleError, NotAllowed
+from deployments.domain.spec import Spec
 from deployments.models import Draft
 from deployments.policy import Actor
 from deployments.services import drafts, plans
@@ -43,7 +44,7 @@ def draft_yaml(request: HttpRequest, actor: Actor, draft_id: int) -> HttpRespons
         messages.error(request, _("The file can be written when every step is valid."))
         return redirect("web:wizard_step", draft.pk, REVIEW)
     return HttpResponse(
-        _yaml(found),
+        _yaml(found, found.spec),
         content_type="application/yaml; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{found.name or "deployment"}.yaml"'},
     )
@@ -102,7 +103,7 @@ def _show(
         "nothing_to_do": plan is not None and _is_same(found) and _changes_nothing(plan),
         "unaccepted": unaccepted,
         "note": draft.data.get("note", ""),
-        "yaml": _yaml(found) if found.spec else "",
+        "yaml": _yaml(found, found.spec) if found.spec else "",
     }
     return render(request, "wizard/review.html", context, status=status)
 
@@ -135,12 +136,11 @@ def _changes_nothing(plan: plans.Plan) -> bool:
     return all(change.action in ("unchanged", "keep") for change in plan.changes)
 
 
-def _yaml(found: Assessment) -> str:
-    assert found.spec is not None
+def _yaml(found: Assessment, spec: Spec) -> str:
     environment = found.environment
     return yaml_file.write(
         name=found.name,
         environment=environment.name if environment else "",
         description=found.description,
-        spec=found.spec,
+        spec=spec,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.functional import Promise
@@ -55,9 +56,7 @@ class Assessment:
 
     @property
     def model(self) -> ModelForm:
-        form = self.forms["model"]
-        assert isinstance(form, ModelForm)
-        return form
+        return cast(ModelForm, self.forms["model"])
 
     @property
     def name(self) -> str:
@@ -70,9 +69,7 @@ class Assessment:
 
     @property
     def environment(self) -> Environment | None:
-        form = self.forms["environment"]
-        assert isinstance(form, EnvironmentForm)
-        return form.chosen()
+        return cast(EnvironmentForm, self.forms["environment"]).chosen()
 
     @property
     def is_valid(self) -> bool:
@@ -85,8 +82,8 @@ class Assessment:
         form = self.forms[key]
         match form:
             case ModelForm():
-                file = form.chosen()
-                return f"{file.name}, {filesizeformat(file.size)}" if file else str(form["registered_name"].value() or "")
+                file, registered = form.chosen(), form["registered_name"].value()
+                return f"{file.name}, {filesizeformat(file.size)}" if file else str(registered or "")
             case FunctionForm():
                 kind = form["trigger"].value()
                 return f"/api/{form['route'].value()}" if kind == "http" else str(choice_label(form, "trigger"))

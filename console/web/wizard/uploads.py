@@ -26,7 +26,8 @@ def keep_uploads(
             except NotAllowed:
                 raise
             except ConsoleError as error:
-                problems[source] = " ".join(f"{part.rstrip('.')}." for part in (str(error), error.detail.action) if part)
+                sentences = (str(error), error.detail.action)
+                problems[source] = " ".join(f"{part.rstrip('.')}." for part in sentences if part)
                 continue
             if problem := _misplaced(source, artifact):
                 problems[source] = problem

@@ -94,9 +94,7 @@ def wizard_name(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "wizard/name_said.html", context)
 
 
-def _save(
-    request: HttpRequest, actor: Actor, draft: Draft | None, situation: Situation, step: str
-) -> HttpResponse:
+def _save(request: HttpRequest, actor: Actor, draft: Draft | None, situation: Situation, step: str) -> HttpResponse:
     """Keep what was typed, whatever it is worth, then go where the pressed button leads."""
     steps = steps_of(draft) if draft else {}
     typed = STEPS[step].form(request.POST.dict() | _lists(request), situation=situation).typed()
