@@ -27,7 +27,6 @@ READY_SECONDS = 90
 def main() -> int:
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
-    os.umask(0o077)  # what this console writes is for its own user
     home = Home.from_environment()
     try:
         home.prepare()

@@ -77,6 +77,11 @@ def _ask_twice(rest: Rest, rows: list[list[float]], labels: list[int]) -> Asked:
                 f" Its log is on the page of {NAME} in the console."
             )
     first, second = answers
+    if second["cache"] != "hit":
+        raise Refused(
+            f"The function answers, but without its cache: {first['cache']}, then {second['cache']}."
+            f" The cache's log is on the page of {NAME} in the console."
+        )
     return Asked(
         labels=labels,
         verdicts=(str(first["cache"]), str(second["cache"])),
