@@ -9,11 +9,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from console.web.deployment_list import ATTENTION, Listed, sorted_by
+from console.web.formats import sentence
+from console.web.wizard.steps import ORDER
 from deployments.domain.states import DeploymentStatus, StepState
 from deployments.models import Environment, Run, StepRecord
 from deployments.services.access import Actor
+from deployments.services.drafts import drafts
 
 TOKEN_ENDS_SOON = timedelta(days=7)
+DRAFTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def attention(actor: Actor, lines: list[Listed], *, worker_silent: bool) -> list
     runs = _newest_runs(troubled)
     items = [_silent_worker()] if worker_silent else []
     items += [_item(line, runs[line.deployment.pk]) for line in troubled]
-    return items + _ending_tokens(actor)
+    return items + _ending_tokens(actor) + _drafts(actor)
 
 
 def _newest_runs(lines: list[Listed]) -> dict[int, Run]:
@@ -61,7 +65,7 @@ def _item(line: Listed, run: Run) -> Item:
             tone="busy",
             icon="wait",
             headline=_("waits for %(whom)s") % {"whom": step.waiting_for},
-            text=_("%(what)s The run goes on by itself once that is done.") % {"what": step.waiting_action},
+            text=_("%(what)s The run goes on by itself once that is done.") % {"what": sentence(step.waiting_action)},
             when=step.started_at,
             action=_("Open the run"),
             **shared,
@@ -123,4 +127,23 @@ def _ending_tokens(actor: Actor) -> list[Item]:
             action_url=reverse("web:token_new"),
         )
         for token in ending
+    ]
+
+
+def _drafts(actor: Actor) -> list[Item]:
+    return [
+        Item(
+            tone="idle",
+            icon="pen",
+            subject=str(draft),
+            url=(url := reverse("web:wizard_step", args=[draft.pk, ORDER[0]])),
+            headline=_("is a change that you have not deployed yet")
+            if draft.deployment_id
+            else _("is a draft that you have not deployed yet"),
+            text="",
+            when=draft.updated_at,
+            action=_("Go on"),
+            action_url=url,
+        )
+        for draft in drafts(actor)[:DRAFTS_SHOWN]
     ]

@@ -16,18 +16,22 @@ from console.web.pages import page, paginate, told
 from console.web.plan import lay_out
 from console.web.runs import failures_of
 from console.web.states import FOLLOWED
-from deployments.domain.errors import Conflict, NotFound
+from console.web.traffic import DAY, SPANS, chart, look
+from console.web.traffic import told as told_figures
+from deployments.domain.errors import Conflict, NotFound, Unavailable
 from deployments.domain.spec import Spec
 from deployments.domain.states import RunKind, RunState
 from deployments.models import Deployment, Revision
-from deployments.services import access
+from deployments.services import access, caches
 from deployments.services.access import Actor, Verb
 from deployments.services.deployments import forget_deployment, may_forget
+from deployments.services.invocations import live_function
 from deployments.services.plans import plan_destroy
 from deployments.services.runs import start_run
 
 REVISIONS_SHOWN = 10
 INVOCATIONS_SHOWN = 8
+RUNS_SHOWN = 5
 ALLOWED_KINDS = {RunKind.DEPLOY, RunKind.RESTART}
 
 
@@ -57,6 +61,7 @@ def deployment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
     live = found.live_revision
     inputs = access.may(actor, Verb.VIEW_INPUTS, found.environment)
     context = {
+        **(_traffic(request, actor, found) if live else {}),
         "crumbs": [(_("Deployments"), reverse("web:deployments")), (found.name, "")],
         "deployment": found,
         "status": found.status,
@@ -64,6 +69,7 @@ def deployment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         "now_running": _facts(live) if live else [],
         "url": function_url(found),
         "last_run": last_run,
+        "recent_runs": found.runs.select_related("deployment", "revision")[:RUNS_SHOWN],
         "live_run": found.runs.filter(revision=live, kind=RunKind.DEPLOY, state=RunState.SUCCEEDED).first(),
         "failures": failures_of(last_run) if last_run and last_run.state == RunState.FAILED else [],
         "under_way": found.status in FOLLOWED,
@@ -149,6 +155,7 @@ def deployment_destroy(request: HttpRequest, actor: Actor, name: str) -> HttpRes
         "plan": lay_out(plan := plan_destroy(actor=actor, deployment=found)),
         "lost": plan.irreversible,
         "resources": len(plan.changes),
+        "entries": _entries(actor, found),
         "error": error,
     }
     return render(request, "deployments/destroy.html", context, status=409 if error else 200)
@@ -165,10 +172,29 @@ def deployment_forget(request: HttpRequest, actor: Actor, name: str) -> HttpResp
     return redirect("web:deployment", name)
 
 
+def _entries(actor: Actor, found: Deployment) -> caches.Deletion | None:
+    """How many stored answers there are; None while the cache cannot tell."""
+    try:
+        return caches.delete_entries(actor=actor, deployment=found, match="*", dry_run=True)
+    except (Conflict, Unavailable):
+        return None
+
+
+def _traffic(request: HttpRequest, actor: Actor, found: Deployment) -> dict[str, Any]:
+    """The cache's figures over the span that the address asks for."""
+    chosen = request.GET.get("span", "24h")
+    minutes = next((minutes for minutes, name in SPANS if name == chosen), DAY)
+    seen = look(actor, found, minutes=minutes)
+    figures = {"stats": told_figures(seen.statistics), "chart": chart(seen.statistics)} if seen.statistics else {}
+    return {"seen": seen, "spans": SPANS, "minutes": minutes, **figures}
+
+
 def function_url(of: Deployment) -> str:
-    """Where the function answers, as its resource told; empty while there is none."""
-    found = (row.outputs.get("url") for row in of.resources.order_by("-pk"))
-    return str(next((url for url in found if url), ""))
+    """Where the function answers; empty while none serves."""
+    try:
+        return str(live_function(of).outputs["url"])
+    except Conflict:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,13 @@ def duration(seconds: float | timedelta | None) -> str:
 
 
 def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
-    """`just now`, `12 min ago`, `4 h ago`, `yesterday`, else the date."""
+    """`just now`, `12 min ago`, `4 h ago`, `yesterday`, else the date; what is to come is `in 3 h 05 m`."""
     if moment is None:
         return ""
     now = now or timezone.now()
     seconds = (now - moment).total_seconds()
+    if seconds < -60:
+        return _("in %(time)s") % {"time": duration(-seconds)}
     if seconds < 60:
         return _("just now")
     if seconds < 3600:
@@ -65,6 +67,16 @@ def day(when: datetime, *, now: datetime | None = None) -> str:
     local = timezone.localtime(when)
     same_year = local.year == timezone.localtime(now or timezone.now()).year
     return date_format(local, "j M" if same_year else "j M Y")
+
+
+def clock(when: datetime, *, span: timedelta) -> str:
+    """A label on a time axis: the hour within two days, else the day."""
+    return time_format(timezone.localtime(when), "H:i") if span <= timedelta(days=2) else day(when)
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop, so that another sentence may follow; empty stays empty."""
+    return f"{text.rstrip('.')}." if text else ""
 
 
 def short(digest: str | None, *, length: int = 8) -> str:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from console.web.attention import attention
 from console.web.deployment_list import listed, narrowed, sorted_by
 from console.web.pages import page
+from console.web.traffic import MOST_AT_ONCE
 from deployments.domain.states import DeploymentStatus
 from deployments.services import access
 from deployments.services.access import Actor, Verb
@@ -33,8 +34,10 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
         context = {"may_deploy": access.may(actor, Verb.DEPLOY), "environments": access.environments(actor)}
         return render(request, "home/empty.html", context)
     items = attention(actor, lines, worker_silent=not worker_seen(within=WORKER_SILENT))
+    serving = [line.name for line in lines if line.status in SERVING]
     context = {
         "items": items,
+        "traffic_query": urlencode([("name", name) for name in serving[:MOST_AT_ONCE]]),
         "total": len(lines),
         "lines": sorted_by("status", lines)[:SHOWN],
         "runs": access.runs(actor)[:RUNS_SHOWN],

@@ -7,19 +7,18 @@ WIDTH, HEIGHT, PAD = 85.0, 24.0, 2.0
 
 
 class SparkPath(TypedDict):
-    """An SVG path, its last point and the last known rate in per cent; all None without any rate."""
+    """An SVG path and its last point; all None without any rate."""
 
     path: str | None
     x: str | None
     y: str | None
-    last: float | None
 
 
 def spark_path(rates: Sequence[float | None]) -> SparkPath:
     """Draw rates between 0 and 1; a gap (None) breaks the line."""
     step = WIDTH / max(len(rates) - 1, 1)
     parts: list[str] = []
-    last: tuple[float, float, float] | None = None
+    last: tuple[float, float] | None = None
     pen_down = False
     for index, rate in enumerate(rates):
         if rate is None:
@@ -28,7 +27,7 @@ def spark_path(rates: Sequence[float | None]) -> SparkPath:
         x = index * step if len(rates) > 1 else WIDTH
         y = HEIGHT - PAD - rate * (HEIGHT - 2 * PAD)
         parts.append(f"{'' if pen_down else 'M'}{x:.1f} {y:.1f}")
-        last, pen_down = (x, y, rate), True
+        last, pen_down = (x, y), True
     if last is None:
-        return {"path": None, "x": None, "y": None, "last": None}
-    return {"path": " ".join(parts), "x": f"{last[0]:.1f}", "y": f"{last[1]:.1f}", "last": last[2] * 100}
+        return {"path": None, "x": None, "y": None}
+    return {"path": " ".join(parts), "x": f"{last[0]:.1f}", "y": f"{last[1]:.1f}"}

@@ -19,6 +19,7 @@ from deployments.models import Run, StepRecord
 HISTORY = 9
 SEEN = 120  # earlier steps that are looked through for an expectation
 NARROWEST = 0.6  # per cent, so that the shortest step can be seen
+ROOM_BEHIND, ROOM_BEFORE = 60, 45  # per cent: a bar that ends before the one, or begins after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +147,28 @@ def _lane(step: StepRecord, span: Span | None, axis: Axis, *, begin: datetime, n
                 rects = [whole("fill" if step.attempts else "tiny")]
             case _:
                 rects = [whole("tiny")]
-    # Past the middle there is more room before the bar than behind it.
-    behind = edge <= 55
-    at = edge + 1 if behind or not rects else float(rects[0].x.rstrip("%")) - 1
+    at, anchor, inside = _text_place(rects, edge)
     return Lane(
         step=step,
         look=_look(step),
         subtitle=_subtitle(step),
         rects=rects,
         text=text[:80],
-        text_at=as_percent(at),
-        text_anchor="start" if behind else "end",
-        text_css=css,
+        text_at=at,
+        text_anchor=anchor,
+        text_css="t-on" if inside and step.state == StepState.FAILED else css,
         took=duration(((step.finished_at or now) - step.started_at).total_seconds()) if step.started_at else "",
     )
+
+
+def _text_place(rects: Sequence[Rect], edge: float) -> tuple[str, str, bool]:
+    """Where a bar's words go: behind it, else before it, else inside at its end."""
+    start = float(rects[0].x.rstrip("%")) if rects else 0.0
+    if edge <= ROOM_BEHIND:
+        return as_percent(edge + 1), "start", False
+    if start >= ROOM_BEFORE:
+        return as_percent(start - 1), "end", False
+    return as_percent(edge - 1), "end", True
 
 
 def _rect(css: str, *, axis: Axis, start: float, end: float) -> Rect:

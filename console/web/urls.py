@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.web import audit, deployments, environments, home, runs, tokens
+from console.web import audit, deployments, environments, home, runs, tokens, traffic
 from console.web.wizard.urls import urlpatterns as wizard_urls
 
 app_name = "web"
@@ -11,6 +11,7 @@ urlpatterns = [
     *wizard_urls,
     path("", home.home, name="home"),
     path("search/", home.search, name="search"),
+    path("traffic/", traffic.traffic, name="traffic"),
     path("test/", home.pick_test, name="pick_test"),
     path("cache/", home.pick_cache, name="pick_cache"),
     path("deployments/", deployments.deployments, name="deployments"),

@@ -19,6 +19,7 @@ register.filter("duration", formats.duration)
 register.filter("ago", formats.ago)
 register.filter("moment", formats.moment)
 register.filter("short", formats.short)
+register.filter("sentence", formats.sentence)
 
 
 @register.simple_tag
@@ -67,9 +68,9 @@ def environment(env: Any) -> dict[str, Any]:
 
 
 @register.inclusion_tag("parts/spark.html")
-def spark(rates: Sequence[float | None], label: str) -> dict[str, Any]:
-    """A line of rates (0 to 1, None for no traffic) on a fixed scale of 0 to 100 %."""
-    return {**spark_path(rates), "label": label}
+def spark(rates: Sequence[float | None], label: str, whole: float | None) -> dict[str, Any]:
+    """A line of rates (0 to 1, None for no traffic) on a fixed scale of 0 to 100 %, and the rate of it all."""
+    return {**spark_path(rates), "label": label, "percent": whole * 100 if whole is not None else None}
 
 
 @register.inclusion_tag("parts/nav.html", takes_context=True)
