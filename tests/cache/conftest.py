@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
 from deployments.cache.keys import KeySpace
+from deployments.models import Deployment
+from tests import live
 
 VERSION = "a91f03d7c5b2e801"
 OLD = "7c20aa11bb22cc33"
@@ -22,6 +25,20 @@ def space() -> KeySpace:
 def client(redis_server: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_server) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def function() -> Iterator[live.Function]:
+    with live.serving() as found:
+        yield found
+
+
+@pytest.fixture
+def digits(function: live.Function, settings: Any, tmp_path: Path, db: None) -> Iterator[Deployment]:
+    """A live deployment of handwritten digits with an empty cache."""
+    function.admin.flushall()
+    with live.paper_world(settings, tmp_path):
+        yield live.deployed(function)
 
 
 def entry_key(number: int, *, prefix: str = "digits", version: str = VERSION, kind: str = "q") -> str:
