@@ -8,7 +8,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from console.api import artifacts, cache, deployments, environments, health, invocations, problems, runs
 from console.api.auth import BearerToken, BrowserSession
-from console.api.parser import StrictParser
+from console.api.bodies import Renderer, StrictParser
 from deployments.domain.errors import ConsoleError
 
 ABOUT = """
@@ -57,6 +57,7 @@ api = ConsoleApi(
     docs_url=None,
     auth=[BearerToken(), BrowserSession()],
     parser=StrictParser(),
+    renderer=Renderer(),
     openapi_extra={"tags": TAGS},
 )
 api.add_router("/artifacts", artifacts.router, tags=["Artifacts"])

@@ -1,11 +1,14 @@
-"""JSON bodies, held to what the database and the functions can take."""
+"""JSON bodies: those that come in, held to what the database can take, and those that go out."""
 
 import json
 import re
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
 from ninja.parser import Parser
+from ninja.renderers import JSONRenderer
+from ninja.responses import NinjaJSONEncoder
 
 from deployments.domain.errors import ConsoleError
 
@@ -25,6 +28,21 @@ class StrictParser(Parser):
         except RecursionError:
             raise ConsoleError("The body is nested too deep", action="Send a flatter structure.") from None
         return data
+
+
+class MicrosecondEncoder(NinjaJSONEncoder):
+    """Times whole: Django's own encoder cuts them to milliseconds, within which many events of a run fall."""
+
+    def default(self, o: Any) -> Any:
+        if isinstance(o, datetime):
+            return o.isoformat().replace("+00:00", "Z")
+        return super().default(o)
+
+
+class Renderer(JSONRenderer):
+    """Answers as pydantic itself would write them."""
+
+    encoder_class = MicrosecondEncoder
 
 
 def _refuse(name: str) -> NoReturn:
