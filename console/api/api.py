@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
+from django.http import UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
@@ -72,4 +75,6 @@ api.add_router("", health.router, tags=["Health"])
 api.add_exception_handler(ConsoleError, problems.from_console_error)
 api.add_exception_handler(ValidationError, problems.from_validation_error)
 api.add_exception_handler(HttpError, problems.from_http_error)
+for unreadable in (SuspiciousOperation, MultiPartParserError, UnreadablePostError):
+    api.add_exception_handler(unreadable, problems.from_unreadable)
 api.add_exception_handler(Exception, problems.from_failure)

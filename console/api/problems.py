@@ -89,7 +89,7 @@ def from_console_error(request: HttpRequest, error: ConsoleError) -> HttpRespons
 
 def from_validation_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Parameters or a body that do not fit their schema."""
-    faults = [problem_of({**item, "loc": _path(item["loc"])}) for item in error.errors]
+    faults = [_fault(item) for item in error.errors]
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "; ".join(f"{path}: {sentence}" if path else sentence for path, sentence in faults),
@@ -107,14 +107,32 @@ def from_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     cause = error.__cause__
     if isinstance(cause, ConsoleError):
         return from_console_error(request, cause)
-    if isinstance(cause, RequestDataTooBig):
-        return too_large()
+    if error.status_code != HTTPStatus.BAD_REQUEST:
+        return problem(error.status_code, str(error), code="refused", action="Check the request and send it again.")
     return problem(
         error.status_code,
-        "The body is not JSON" if error.status_code == HTTPStatus.BAD_REQUEST else str(error),
-        code="bad_request" if error.status_code == HTTPStatus.BAD_REQUEST else "refused",
+        "The body is not JSON",
+        code="bad_request",
         cause=str(cause or ""),
         action="Send JSON in UTF-8 with the header Content-Type: application/json.",
+    )
+
+
+def from_unreadable(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A body that Django itself gives up on: too large, or multipart that is cut off or malformed."""
+    if isinstance(error, RequestDataTooBig):
+        return problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "The body is larger than the console holds in memory",
+            code="too_large",
+            action="Send less at once; a model goes to POST /artifacts as multipart/form-data.",
+        )
+    return problem(
+        HTTPStatus.BAD_REQUEST,
+        "The body could not be read",
+        code="bad_request",
+        cause=str(error),
+        action="Send it again; a file goes as multipart/form-data with its boundary.",
     )
 
 
@@ -142,13 +160,11 @@ def unauthenticated() -> HttpResponse:
     return response
 
 
-def too_large() -> HttpResponse:
-    return problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "The body is larger than the console holds in memory",
-        code="too_large",
-        action="Send less at once; a model goes to POST /artifacts as multipart/form-data.",
-    )
+def _fault(item: Any) -> tuple[str, str]:
+    location = _path(item["loc"])
+    if not location and item["type"] == "missing":
+        return "", "the body is missing; send a JSON object"
+    return problem_of({**item, "loc": location})
 
 
 def _path(location: Sequence[str | int]) -> tuple[str | int, ...]:

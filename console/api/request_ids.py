@@ -26,6 +26,7 @@ def request_id_middleware(get_response: GetResponse) -> GetResponse:
     def answer(request: HttpRequest) -> HttpResponse:
         given = request.headers.get(HEADER, "")
         token = _current.set(given if _CLEAN.match(given) else secrets.token_hex(8))
+        request.request_id = current_request_id()  # type: ignore[attr-defined]
         try:
             response = get_response(request)
             response[HEADER] = current_request_id()
@@ -40,5 +41,6 @@ class RequestIdFilter(logging.Filter):
     """Gives every record its `request_id`, for the log's format."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current_request_id()
+        # Django tells of refused requests when every middleware is through already; the request is in the record.
+        record.request_id = getattr(getattr(record, "request", None), "request_id", current_request_id())
         return True

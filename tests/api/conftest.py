@@ -1,7 +1,7 @@
 """A client of the API for whoever a test names, on the paper target."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,12 +23,13 @@ class Api:
     """Calls with one bearer token; without one where it is empty."""
 
     token: str = ""
+    client: Client = field(default_factory=Client)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
         if self.token:
             headers = {"Authorization": f"Bearer {self.token}", **headers}
         content = b"" if body is None else json.dumps(body).encode()
-        return Client().generic(
+        return self.client.generic(
             method, f"/api/v1{path}", content, content_type="application/json", headers=_spelt(headers)
         )
 
@@ -39,7 +40,7 @@ class Api:
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         raw += content + f"\r\n--{boundary}--\r\n".encode()
-        return Client().generic(
+        return self.client.generic(
             "POST",
             "/api/v1/artifacts",
             raw,
