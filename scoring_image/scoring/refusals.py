@@ -13,7 +13,7 @@ from scoring.manifest import Column, Input
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _PLACE = re.compile(r" - at `\$(.*)`$")
-_NOT_JSON = ("NaN", "Infinity", "-Infinity")
+_NOT_JSON = ("-Infinity", "Infinity", "NaN")
 _SAY = {"float64": "a number", "int64": "a whole number", "bool": "true or false", "string": "a string"}
 _SHOWN = 8
 
@@ -27,18 +27,26 @@ def refusal(body: bytes, schema: Input | None) -> ScoringError:
     except UnicodeDecodeError as error:
         return bad_input("bad_json", f"The body is not UTF-8: {error.reason}.", "Encode the JSON as UTF-8.")
     except msgspec.ValidationError as error:
-        place = _PLACE.search(str(error))
         return bad_input(
             "out_of_range",
             "A number is too large for a float64.",
             "Send numbers up to about 1.8e308.",
-            at=place.group(1).lstrip(".") if place else None,
+            at=_place(str(error), schema),
         )
     except msgspec.DecodeError as error:
         return _bad_json(body, str(error), schema)
     if schema is None:
         return bad_input("bad_json", "The body could not be read.", "Send a JSON object.")
     return _bad_outline(value, schema) or _bad_rows(value[schema.parameter], schema)
+
+
+def _place(said: str, schema: Input | None) -> str | None:
+    """The place in the decoder's own words, which call every member of an object `[...]`."""
+    found = _PLACE.search(said)
+    if found is None or schema is None:
+        return None
+    before, _, after = found.group(1).partition("[...]")
+    return None if before else schema.parameter + after.split("[...]")[0]
 
 
 def _bad_json(body: bytes, said: str, schema: Input | None) -> ScoringError:

@@ -1,0 +1,1 @@
+"""Tests of the scoring server: real processes, a real Redis, real HTTP."""

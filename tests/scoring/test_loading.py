@@ -1,0 +1,162 @@
+"""What is opened, what is refused to be opened, and how that is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from tests.scoring.packages import write_package
+from tests.scoring.processes import Function, Redis, wait_for
+
+Serve = Callable[..., Function]
+
+
+def failure(function: Function) -> dict[str, Any]:
+    health = wait_for(lambda: (found := function.health())["status"] != "loading" and found, seconds=40)
+    assert health["status"] == "failed"
+    answer = function.client.get("/healthz")
+    assert answer.status_code == 503
+    scored = function.score([[1, 2]])
+    assert scored.status_code == 503
+    error: dict[str, Any] = scored.json()["error"]
+    assert error == health["error"]
+    return error
+
+
+def test_a_model_that_was_exchanged_is_not_opened(serve: Serve, counting: Path) -> None:
+    with (counting / "model/model.joblib").open("ab") as file:
+        file.write(b"x")
+    function = serve(counting)
+    error = failure(function)
+    assert error["code"] == "wrong_digest"
+    assert function.process.poll() is None
+
+
+def test_a_model_that_is_not_there_is_named(serve: Serve, counting: Path) -> None:
+    (counting / "model/model.joblib").unlink()
+    assert "model.joblib cannot be read" in failure(serve(counting))["message"]
+
+
+def test_a_missing_module_is_named(serve: Serve, counting: Path) -> None:
+    (counting / "code/counting.py").unlink()
+    error = failure(serve(counting))
+    assert (error["code"], "counting" in error["message"]) == ("missing_module", True)
+    assert "upload counting.py as code" in error["hint"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"manifest_version": 2}', "[]"])
+def test_a_package_without_a_usable_manifest_does_not_start(serve: Serve, tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    function = serve(tmp_path)
+    assert function.process.wait(20) == 2
+    assert "manifest" in function.log
+
+
+def test_an_entry_script_answers_and_is_not_cached(
+    serve: Serve, cache_server: Redis, tmp_path: Path, wine: Any
+) -> None:
+    model, data = wine
+    root = tmp_path / "script"
+    write_package(root, model, uploads=("script.py",), code={"entry_script": "script.py"})
+    function = serve(root, SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="script").ready()
+    rows = data[:2].tolist()
+    labels = model.predict(data[:2]).tolist()
+    answers = [function.score(rows) for _ in range(2)]
+    assert [answer.json() for answer in answers] == [
+        {"labels": labels, "runs": 1},
+        {"labels": labels, "runs": 2},
+    ]
+    assert {answer.headers["x-cache"] for answer in answers} == {"BYPASS"}
+    assert function.score([]).json() == {}
+    assert not list(cache_server.client.scan_iter("script:*:q:*"))
+    failed = function.client.post("/api/score", content=b"not json")
+    assert (failed.status_code, failed.json()["error"]["code"]) == (500, "model_error")
+    assert "JSONDecodeError" in failed.json()["error"]["message"]
+
+
+def test_a_script_that_is_declared_deterministic_is_cached(
+    serve: Serve, cache_server: Redis, tmp_path: Path, wine: Any
+) -> None:
+    root = tmp_path / "pure"
+    code = {"entry_script": "script.py", "deterministic": True}
+    write_package(root, wine[0], uploads=("script.py",), code=code)
+    function = serve(root, SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="pure").ready()
+    bodies = ['{"data": [[%s]], "x": 1}', '{"x": 1.0, "data": [[%s]]}']
+    row = ", ".join(["1"] * 13)
+    answers = [function.client.post("/api/score", content=body % row) for body in bodies]
+    assert [answer.headers["x-cache"] for answer in answers] == ["MISS", "HIT"]
+    assert answers[0].json()["runs"] == answers[1].json()["runs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("def init(): pass", "no_method"),
+        ("def init(): raise RuntimeError('no table')\ndef run(x): return x", "crashed"),
+        ("import nowhere", "crashed"),
+        ("def", "crashed"),
+    ],
+)
+def test_a_script_that_cannot_start_is_said(serve: Serve, tmp_path: Path, wine: Any, script: str, code: str) -> None:
+    root = tmp_path / "broken"
+    write_package(root, wine[0], code={"entry_script": "own.py"})
+    (root / "code").mkdir()
+    (root / "code/own.py").write_text(script)
+    assert failure(serve(root))["code"] == code
+
+
+def test_a_script_that_is_not_there_is_said(serve: Serve, tmp_path: Path, wine: Any) -> None:
+    write_package(tmp_path / "none", wine[0], code={"entry_script": "own.py"})
+    assert "own.py is not in the package" in failure(serve(tmp_path / "none"))["message"]
+
+
+def test_a_table_is_scored_as_the_model_was_trained(serve: Serve, cache_server: Redis, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"age": [20.0, None, 40.0, 60.0], "town": ["Porto", "Faro", None, "Porto"], "id": [1, 2, 3, 4]}
+    )
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["age"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["town"]),
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, ["no", "yes", "no", "yes"])
+    schema = {
+        "kind": "table",
+        "features": 2,
+        "columns": [{"name": "age", "dtype": "float64"}, {"name": "town", "dtype": "string"}],
+        "missing": "allow",
+        "ignored": ["id"],
+        "example": [{"age": 30, "town": "Faro"}],
+    }
+    write_package(tmp_path / "table", model, input=schema)
+    function = serve(tmp_path / "table", SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="table").ready()
+    records = json.loads(frame.to_json(orient="records"))
+    answer = function.score(records)
+    assert answer.json() == model.predict(frame).tolist()
+    assert function.verdict([[row["age"], row["town"]] for row in records]) == "HIT"
+    refused = function.score([{"age": "20", "town": "Porto"}])
+    assert (refused.status_code, refused.json()["error"]["at"]) == (400, "data[0].age")
+    key = answer.headers["x-cache-key"]
+    assert json.loads(cache_server.client.get(key))["input"][1] == {"age": None, "town": "Faro"}
+
+
+def test_texts_are_scored(serve: Serve, tmp_path: Path) -> None:
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good day", "bad night"], [1, 0])
+    write_package(tmp_path / "texts", model, input={"dtype": "string", "features": 1})
+    function = serve(tmp_path / "texts").ready()
+    assert function.score(["a good one", "a bad one"]).json() == [1, 0]
+
+
+def test_a_compressed_model_is_opened(serve: Serve, tmp_path: Path, wine: Any) -> None:
+    write_package(tmp_path / "compressed", wine[0], compress=("xz", 3))
+    assert serve(tmp_path / "compressed").ready().score(wine[1][:1].tolist()).json() == [0]
