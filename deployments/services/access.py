@@ -3,6 +3,7 @@
 from django.db.models import QuerySet
 
 from .. import audit, policy
+from ..domain.environments import Role
 from ..domain.errors import NotAllowed, NotFound
 from ..models import Deployment, Environment, Run
 from ..policy import Actor, Verb
@@ -83,3 +84,8 @@ def require_scope(actor: Actor, verb: Verb = Verb.VIEW) -> None:
 def may(actor: Actor, verb: Verb, environment: Environment | None = None) -> bool:
     """Whether `require` would let it pass, for a page that hides what it cannot do; asks without a trace."""
     return policy.may(actor, verb, environment)
+
+
+def role(actor: Actor, environment: Environment) -> Role | None:
+    """The actor's role in an environment; None without one."""
+    return policy.role_in(actor.user, environment)
