@@ -22,7 +22,7 @@ LOGS = "log"
 # Imported once and forked: half the work of a start. A thread is held by each request, a slow upload included.
 GUNICORN = (
     *("--worker-class", "gthread", "--threads", "8", "--preload", "--no-control-socket"),
-    *("--timeout", "120", "--graceful-timeout", "3"),
+    *("--timeout", "120", "--graceful-timeout", "2"),
 )
 CELERY = ("-m", "celery", "--app", "console", "--quiet")
 # What workers tell each other; the database's leases are all that they need to agree on.
