@@ -128,9 +128,7 @@ def _unpack_code(spec: Spec, artifacts: dict[str, ArtifactFile], staging: Path) 
     return code
 
 
-def _environment(
-    spec: Spec, artifacts: dict[str, ArtifactFile], model: Path, job: dict[str, Any]
-) -> MadeEnvironment:
+def _environment(spec: Spec, artifacts: dict[str, ArtifactFile], model: Path, job: dict[str, Any]) -> MadeEnvironment:
     lines = (Path(job["scoring_root"]) / "requirements.txt").read_text().splitlines()
     scoring = [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
     wanted, why = wanted_environment(

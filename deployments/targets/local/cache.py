@@ -1,7 +1,7 @@
 """The cache of one deployment: a Redis or Valkey server of its own, on loopback, with its data kept on disk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 
@@ -21,7 +21,7 @@ from . import children
 from .children import Look, Phase
 from .folders import Folder, write_json
 from .logs import tail
-from .ports import HOST, confirm_port, known_port, reserve_port
+from .ports import HOST, confirm_port, known_port, port_taken, reserve_port
 from .resource import LocalResource
 
 SOCKET = "redis.sock"
@@ -79,7 +79,7 @@ class LocalCache(LocalResource):
     def create(self, ctx: Context) -> None:
         """Start the server, or change the limit of one that runs.
 
-        Raises ResourceFailed where there is no server to start or its port is taken.
+        Raises Unavailable where there is no server to start.
         """
         look = children.look(self.folder)
         self.refuse_while_ending(look.phase)
@@ -89,7 +89,7 @@ class LocalCache(LocalResource):
             return
         folder = self.folder
         folder.make()
-        port = reserve_port(folder, ours_is_running=look.phase == Phase.RUNNING)
+        port = reserve_port(folder)
         (folder.path / "data").mkdir(exist_ok=True, mode=0o700)
         folder.sockets.mkdir(parents=True, exist_ok=True, mode=0o755)
         config = server_config(
@@ -156,13 +156,15 @@ class LocalCache(LocalResource):
         lines = tail(self.folder.logs)
         text = "\n".join(lines)
         if "in use" in text:
-            cause = "Another program uses its port."
-        elif "No space left" in text:
+            return replace(port_taken(known_port(self.folder)), raw=text)
+        if "No space left" in text:
             cause = "The disk is full."
         elif "Can't load" in text or "corrupt" in text.lower() or "Bad file format" in text:
             cause = "Its saved data cannot be read."
         else:
-            cause = "It was ended from outside: by the system when memory ran out, a restart of the machine, or a person."
+            cause = (
+                "It was ended from outside: by the system when memory ran out, a restart of the machine, or a person."
+            )
         return ErrorDetail(
             "cache_ended",
             "The cache server is not running any more.",
@@ -181,4 +183,3 @@ def connect(folder: Folder) -> "redis.Redis":
         socket_connect_timeout=_TIMEOUT,
         decode_responses=True,
     )
-

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ import psutil
 from .folders import Folder, read_json, write_json
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-START_WINDOW = 3.0  # seconds from writing a job until its launcher must hold the lock
-REPLACE_WINDOW = 20.0  # the same where an older child has to end first
+START_WINDOW = 30.0  # seconds from writing a job until its launcher must hold the lock, an older child having ended
+CRASH_WINDOW = 3.0  # the same where nobody noted that a launcher was started: the worker may have died before it
 GRACE = 6.0  # seconds between SIGTERM and SIGKILL
 _CLOCK_TOLERANCE = 2.0  # seconds by which two readings of a start time may differ
 
@@ -61,9 +62,9 @@ def look(folder: Folder) -> Look:
     locked = is_locked(folder.lock)
     if child.get("job") == job["id"]:
         return Look(Phase.RUNNING if locked else Phase.ENDED, job)
-    window = REPLACE_WINDOW if locked else START_WINDOW
-    recent = abs(time.time() - float(job["spawned_at"])) < window
-    return Look(Phase.STARTING if recent else Phase.ABSENT, job)
+    launched = read_json(folder.launched).get("job") == job["id"]
+    window = START_WINDOW if launched or locked else CRASH_WINDOW
+    return Look(Phase.STARTING if abs(time.time() - float(job["spawned_at"])) < window else Phase.ABSENT, job)
 
 
 def spawn(
@@ -78,19 +79,11 @@ def spawn(
     folder.make()
     identity = uuid4().hex
     write_json(folder.job, {**job, "id": identity, "argv": argv, "spawned_at": time.time()})
-    launcher = subprocess.Popen(
-        [*_module("launch"), "start", str(folder.path), identity],
-        env={**env, "PYTHONPATH": str(CHECKOUT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        text=True,
-    )
-    # The launcher forks at once and its parent exits, so this reaps it in milliseconds; what it is told
-    # on stdin fits into the pipe's buffer.
-    launcher.communicate(stdin)
+    launcher = _background("start", folder, identity, env=env, stdin=subprocess.PIPE)
+    assert launcher.stdin is not None  # noqa: S101 - PIPE gives it
+    with launcher.stdin as pipe:
+        pipe.write(stdin.encode())  # fits into the pipe's buffer
+    write_json(folder.launched, {"job": identity})
 
 
 def end(folder: Folder) -> None:
@@ -98,16 +91,7 @@ def end(folder: Folder) -> None:
     if not folder.path.exists():
         return
     folder.ending.touch()
-    ender = subprocess.Popen(
-        [*_module("launch"), "end", str(folder.path)],
-        env={**plain_environment(), "PYTHONPATH": str(CHECKOUT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-    )
-    ender.wait()
+    _background("end", folder, env=plain_environment(), stdin=subprocess.DEVNULL)
 
 
 def interrupt(folder: Folder) -> None:
@@ -184,6 +168,23 @@ def plain_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def _background(
+    verb: str, folder: Folder, *arguments: str, env: Mapping[str, str], stdin: int
+) -> subprocess.Popen[bytes]:
+    """Start the launcher without waiting for it; a thread reaps it, which ends at once, for it forks."""
+    launcher = subprocess.Popen(
+        [*_module("launch"), verb, str(folder.path), *arguments],
+        env={**env, "PYTHONPATH": str(CHECKOUT)},
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
+    threading.Thread(target=launcher.wait, daemon=True).start()
+    return launcher
 
 
 def _module(name: str) -> list[str]:

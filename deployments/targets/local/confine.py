@@ -70,7 +70,7 @@ def main(arguments: "list[str]") -> None:
             os.close(landlock)
         _bound_threads(settings["threads"])
         _install_filter(settings["sockets"])
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - a list, no shell
 
 
 def landlock_abi() -> int:
@@ -88,9 +88,7 @@ def _prepare_landlock(rules: "dict[str, list[str] | list[int]]") -> int:
     for known_until, first_unknown in _FS_ALL_BY_ABI.items():
         if abi >= known_until:
             all_fs = first_unknown - 1
-    attributes = struct.pack(
-        "QQQ", all_fs, _NET_CONNECT_AND_BIND if abi >= 4 else 0, _SCOPE_ALL if abi >= 6 else 0
-    )
+    attributes = struct.pack("QQQ", all_fs, _NET_CONNECT_AND_BIND if abi >= 4 else 0, _SCOPE_ALL if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = _syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0)
     for access, paths in ((_FS_READ, rules["read"]), (all_fs, rules["write"])):
@@ -107,7 +105,7 @@ def _allow_path(ruleset: int, path: str, access: int) -> None:
     except FileNotFoundError:
         return
     try:
-        if not os.path.isdir(path):  # noqa: PTH112 - no imports beyond need in this file
+        if not os.path.isdir(path):  # noqa: PTH112 - as below
             access &= _FS_FILE_ONLY
         _syscall(_LANDLOCK_ADD, ruleset, _RULE_PATH, struct.pack("=Qi", access, handle), 0)
     finally:
@@ -136,12 +134,12 @@ def _bound_threads(most: int) -> None:
     own = os.getuid()
     running = 0
     try:
-        processes = [name for name in os.listdir("/proc") if name.isdigit()]
+        processes = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - as below
     except OSError:
         processes = []
     for name in processes:
         try:
-            with open(f"/proc/{name}/status") as file:  # noqa: PTH123 - as above
+            with open(f"/proc/{name}/status") as file:  # noqa: PTH123 - no imports beyond need in this file
                 status = dict(line.split(":", 1) for line in file if ":" in line)
         except OSError:
             continue
@@ -167,9 +165,7 @@ def _install_filter(sockets: str) -> None:
     filters += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _op(_RETURN, _ERRNO | _ENOSYS)]
     filters += _when(_CLONE[column], [_op(_LOAD, 16), _op(_JUMP_SET, _CLONE_THREAD, 1, 0), *_REFUSE, *_PASS])
     # The signal that comes when the parent dies must not be taken off.
-    filters += _when(
-        _PRCTL[column], [_op(_LOAD, 16), _op(_JUMP_EQUAL, _PR_SET_PDEATHSIG, 0, 1), *_REFUSE, *_PASS]
-    )
+    filters += _when(_PRCTL[column], [_op(_LOAD, 16), _op(_JUMP_EQUAL, _PR_SET_PDEATHSIG, 0, 1), *_REFUSE, *_PASS])
     filters += _when(_SOCKET[column], _socket_rule(sockets))
     filters.append(_op(_RETURN, _ALLOW))
     program = ctypes.create_string_buffer(b"".join(filters))

@@ -46,16 +46,15 @@ def describe(
         owner=owner, interpreter=python, read=(staging,), memory_mb=memory_mb, cpu_seconds=2 * SECONDS
     )
     child = subprocess.Popen(
-        sandbox.command(
-            mode, confinement, [str(python), "-m", "scoring.describe", *arguments], cwd=staging
-        ),
+        sandbox.command(mode, confinement, [str(python), "-m", "scoring.describe", *arguments], cwd=staging),
         env=sandbox.scrubbed_environment(mode, {"PYTHONPATH": str(staging)}),
         cwd=staging,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert child.stdout is not None and child.stderr is not None  # noqa: S101 - PIPE gives both
+    assert child.stdout is not None  # noqa: S101 - PIPE gives both
+    assert child.stderr is not None  # noqa: S101
     out, err = _Collector(child.stdout), _Collector(child.stderr)
     try:
         child.wait(SECONDS)
@@ -133,4 +132,3 @@ def _died(code: int, printed: Sequence[str], memory_mb: int) -> dict[str, str]:
         "action": "Set the versions used in training in runtime.requirements; save the model again if that is no help.",
         "raw": text,
     }
-

@@ -179,5 +179,7 @@ def _missing_module(module: str, detail: ErrorDetail) -> ErrorDetail:
 
 
 def _package(plain: str) -> str:
-    found = re.search(r"(?:Because|because|and) (?:only )?([A-Za-z0-9._-]+(?:[=<>]=?[\w.*]+)?) (?:has|have|is|are)", plain)
+    found = re.search(
+        r"(?:Because|because|and) (?:only )?([A-Za-z0-9._-]+(?:[=<>]=?[\w.*]+)?) (?:has|have|is|are)", plain
+    )
     return found[1] if found else "a package"

@@ -60,6 +60,11 @@ class Folder:
         return self.path / "child.json"
 
     @property
+    def launched(self) -> Path:
+        """Which job's launcher was started for sure."""
+        return self.path / "launched.json"
+
+    @property
     def result(self) -> Path:
         """How the job ended, where a child says so."""
         return self.path / "result.json"

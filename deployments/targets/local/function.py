@@ -75,7 +75,7 @@ class LocalFunction(LocalResource):
         return self._running(ctx, look)
 
     def create(self, ctx: Context) -> None:
-        """Start the server, or replace the one that runs. Raises ResourceFailed where its port is taken."""
+        """Start the server, or replace the one that runs."""
         spec = self.spec
         if spec is None:
             raise ResourceFailed("This function is only remembered: it can be removed, not made.")
@@ -83,7 +83,7 @@ class LocalFunction(LocalResource):
         self.refuse_while_ending(look.phase)
         image = ctx.outputs["image"]
         cache = ctx.outputs.get("cache", {})
-        port = reserve_port(self.folder, ours_is_running=look.phase in (Phase.RUNNING, Phase.STARTING))
+        port = reserve_port(self.folder)
         self.folder.secret("key")
         children.spawn(
             self.folder,

@@ -17,7 +17,7 @@ import psutil
 
 from .children import GRACE, holder, signal_group
 from .folders import Folder, read_json, write_json
-from .logs import open_log
+from .log_files import open_log
 
 _LOOK_EVERY = 0.02  # seconds
 _PATIENCE = 5.0  # seconds for the lock after everything known was killed
@@ -38,9 +38,7 @@ def start(folder: Folder, identity: str) -> int:
     if handle is None:
         return 0
     job = read_json(folder.job)
-    write_json(
-        folder.child, {"job": identity, "pid": os.getpid(), "started": psutil.Process().create_time()}
-    )
+    write_json(folder.child, {"job": identity, "pid": os.getpid(), "started": psutil.Process().create_time()})
     folder.result.unlink(missing_ok=True)
     log = open_log(folder.logs)
     os.dup2(log, 1)
@@ -48,7 +46,7 @@ def start(folder: Folder, identity: str) -> int:
     os.set_inheritable(handle, True)
     os.chdir(folder.path)
     try:
-        os.execv(job["argv"][0], job["argv"])
+        os.execv(job["argv"][0], job["argv"])  # noqa: S606 - a list, no shell
     except OSError as error:
         print(f"{job['argv'][0]} cannot be started: {error.strerror}", file=sys.stderr)
         return 127

@@ -1,25 +1,12 @@
-"""Log files of a resource: numbered, capped in size, and read by a cursor of complete lines."""
+"""Log files of a resource, read: complete lines after a cursor."""
 
-import contextlib
-import os
 from pathlib import Path
 
 from ...domain.limits import MAX_LOG_LINE
 from ...domain.resources import LogChunk
+from .log_files import log_files
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
-MAX_FILES = 3
 MAX_CHUNK_BYTES = 256 * 1024
-
-
-def open_log(folder: Path) -> int:
-    """Open the next log file for appending and drop the oldest beyond the limit; returns its descriptor."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files = _files(folder)
-    number = int(files[-1].stem) + 1 if files else 1
-    for old in files[: max(0, len(files) - MAX_FILES + 1)]:
-        old.unlink(missing_ok=True)
-    return os.open(folder / f"{number:06d}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
 def read_log(folder: Path, cursor: str) -> LogChunk:
@@ -27,7 +14,7 @@ def read_log(folder: Path, cursor: str) -> LogChunk:
 
     A line longer than MAX_LOG_LINE bytes is cut, and a rotation that outran the reader leaves a gap.
     """
-    files = _files(folder)
+    files = log_files(folder)
     if not files:
         return LogChunk((), cursor)
     name, _, offset_text = cursor.partition(":")
@@ -51,37 +38,12 @@ def read_log(folder: Path, cursor: str) -> LogChunk:
 
 def tail(folder: Path, count: int = 8) -> tuple[str, ...]:
     """The last lines of the newest log file."""
-    files = _files(folder)
+    files = log_files(folder)
     if not files:
         return ()
     size = files[-1].stat().st_size
     data = _read(files[-1], max(0, size - 16 * 1024), 16 * 1024)
     return tuple(_text(line) for line in data.splitlines()[-count:])
-
-
-class CappedLog:
-    """Writes lines to numbered files, beginning the next when one is full."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        files = _files(folder)
-        self._handle = (
-            os.open(files[-1], os.O_WRONLY | os.O_APPEND) if files else open_log(folder)
-        )
-
-    def write(self, data: bytes) -> None:
-        if os.fstat(self._handle).st_size + len(data) > MAX_FILE_BYTES:
-            os.close(self._handle)
-            self._handle = open_log(self._folder)
-        with contextlib.suppress(OSError):  # a full disk must not end the server
-            os.write(self._handle, data)
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(file for file in folder.iterdir() if file.suffix == ".log" and file.stem.isdigit())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

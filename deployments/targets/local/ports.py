@@ -3,7 +3,7 @@
 import random
 import socket
 
-from ...domain.errors import ResourceFailed
+from ...domain.errors import ErrorDetail, ResourceFailed
 from .folders import Folder, read_json, write_json
 
 # Below the range from which Linux and macOS take the source ports of outgoing connections, so that a port
@@ -25,28 +25,31 @@ def confirm_port(folder: Folder) -> None:
         write_json(folder.state, {**state, "confirmed": True})
 
 
-def reserve_port(folder: Folder, *, ours_is_running: bool) -> int:
+def reserve_port(folder: Folder) -> int:
     """The resource's port, chosen on the first call.
 
-    A port that nobody was told of yet is chosen anew if a stranger has it; ResourceFailed is raised for one
-    that is known. `ours_is_running`: whoever holds the port is our own child.
+    A port that nobody was told of yet is chosen anew where a stranger has it. One that is known is kept: its
+    child waits a moment for a predecessor to leave it, and says so when a stranger has it.
     """
     state = read_json(folder.state)
     port = int(state.get("port", 0))
-    if port and (ours_is_running or is_free(port)):
+    if port and (state.get("confirmed") or is_free(port)):
         return port
-    if port and state.get("confirmed"):
-        raise ResourceFailed(
-            f"Port {port} on this machine is used by another program.",
-            code="port_in_use",
-            cause=f"This resource was given port {port} when it was first made, and keeps it so that its address "
-            "stays the same. While it was stopped, another program took the port.",
-            action=f"Find that program with “ss -ltnp sport = :{port}”, stop it and retry; or destroy the deployment "
-            "and deploy it again on a new port.",
-        )
     port = _free_port()
     write_json(folder.state, {**state, "port": port, "confirmed": False})
     return port
+
+
+def port_taken(port: int) -> ErrorDetail:
+    """What a child reports that finds its port in other hands."""
+    return ErrorDetail(
+        "port_in_use",
+        f"Port {port} on this machine is used by another program.",
+        "The port was given to this resource when it was first made, and is kept so that its address stays the same. "
+        "While it was stopped, another program took it.",
+        f"Find that program with “ss -ltnp sport = :{port}”, stop it and retry; or destroy the deployment and deploy "
+        "it again on a new port.",
+    )
 
 
 def is_free(port: int) -> bool:

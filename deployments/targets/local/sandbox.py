@@ -72,8 +72,8 @@ def explain(mode: Mode) -> str:
 def command(mode: Mode, confinement: Confinement, argv: Sequence[str], *, cwd: Path, info_fd: int = -1) -> list[str]:
     """The command line that runs `argv` shut in, in the folder `cwd`.
 
-    `info_fd`: where bubblewrap writes `{"child-pid": n}`. The environment is the caller's to give to Popen, so
-    that no secret is in a command line.
+    `info_fd`: where bubblewrap writes `{"child-pid": n}`, the init of the child's processes: when it ends they all
+    do. The environment is the caller's to give to Popen, so that no secret is in a command line.
     """
     settings = _settings(mode, confinement)
     base = [str(base_interpreter(confinement.interpreter)), "-I", "-S"]
@@ -217,7 +217,7 @@ def _bubblewrap(confinement: Confinement, *, cwd: Path, info_fd: int) -> list[st
     arguments = [
         shutil.which("bwrap") or "bwrap",
         *("--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--die-with-parent", "--as-pid-1", "--hostname", "model"),
+        *("--die-with-parent", "--hostname", "model"),
         *("--cap-drop", "ALL"),
     ]
     if os.getuid() == 0:  # confine.py becomes another user with these, which ends them

@@ -24,8 +24,8 @@ from ...domain.errors import ErrorDetail
 from ...domain.limits import MAX_LOG_LINE
 from . import sandbox
 from .folders import Folder, read_json, write_json
-from .logs import CappedLog
-from .ports import HOST
+from .log_files import CappedLog
+from .ports import HOST, port_taken
 from .sandbox import Confinement, Mode
 
 GRACE = 4.0  # seconds between SIGTERM and SIGKILL for the scoring server
@@ -37,17 +37,27 @@ _MOST_THREADS = 512
 
 @dataclass
 class Server:
-    """One process of the scoring server: what was started, and the process that the signals are for."""
+    """One process of the scoring server: what was started, and with bubblewrap the init in its namespace."""
 
     started: subprocess.Popen[bytes]
-    pid: int
+    init: int | None
 
-    def signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self.pid, number)
+    def process(self) -> psutil.Process:
+        """The scoring server itself. Raises psutil.NoSuchProcess."""
+        if self.init is None:
+            return psutil.Process(self.started.pid)
+        children = psutil.Process(self.init).children()
+        if not children:
+            raise psutil.NoSuchProcess(self.init)
+        return children[0]
+
+    def terminate(self) -> None:
+        with contextlib.suppress(psutil.Error):
+            self.process().terminate()
 
     def kill(self) -> None:
-        self.signal(signal.SIGKILL)
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(self.init or self.started.pid).kill()
         with contextlib.suppress(ProcessLookupError):
             self.started.kill()
 
@@ -64,7 +74,7 @@ def main(arguments: list[str]) -> int:
     try:
         listener = listen(int(job["port"]))
     except OSError:
-        return _note(folder, job, _port_taken(int(job["port"])))
+        return _note(folder, job, port_taken(int(job["port"])))
     servers = [_start(folder, job, mode, listener, log) for _ in range(int(job["processes"]))]
     _watch(servers, ending)
     asked = ending.is_set()
@@ -108,9 +118,7 @@ def _start(folder: Folder, job: Mapping[str, Any], mode: Mode, listener: socket.
     read_info, write_info = os.pipe()
     with os.fdopen(read_info, "rb") as info:
         started = subprocess.Popen(
-            sandbox.command(
-                mode, confinement, [str(python), "-m", "scoring"], cwd=package, info_fd=write_info
-            ),
+            sandbox.command(mode, confinement, [str(python), "-m", "scoring"], cwd=package, info_fd=write_info),
             env=sandbox.scrubbed_environment(mode, _settings(folder, job, mode, listener.fileno())),
             cwd=package,
             stdin=subprocess.DEVNULL,
@@ -123,7 +131,7 @@ def _start(folder: Folder, job: Mapping[str, Any], mode: Mode, listener: socket.
     assert started.stdout is not None  # noqa: S101 - PIPE gives it
     threading.Thread(target=_copy_lines, args=(started.stdout, log.write), daemon=True).start()
     child = json.loads(text).get("child-pid") if text.strip() else None
-    return Server(started, int(child or started.pid))
+    return Server(started, int(child) if child else None)
 
 
 def _settings(folder: Folder, job: Mapping[str, Any], mode: Mode, descriptor: int) -> dict[str, str]:
@@ -159,13 +167,13 @@ def _watch(servers: list[Server], ending: threading.Event) -> None:
             if server.started.poll() is not None:
                 return
             with contextlib.suppress(psutil.Error):
-                if psutil.Process(server.pid).num_threads() > _MOST_THREADS:
+                if server.process().num_threads() > _MOST_THREADS:
                     server.kill()
 
 
 def _end(servers: list[Server]) -> None:
     for server in servers:
-        server.signal(signal.SIGTERM)
+        server.terminate()
     deadline = time.monotonic() + GRACE
     for server in servers:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -183,15 +191,6 @@ def _say(log: CappedLog, line: str) -> None:
 def _note(folder: Folder, job: Mapping[str, Any], error: ErrorDetail) -> int:
     write_json(folder.result, {"job": job["id"], "fingerprint": job["fingerprint"], "error": error.as_dict()})
     return 1
-
-
-def _port_taken(port: int) -> ErrorDetail:
-    return ErrorDetail(
-        "port_in_use",
-        f"Port {port} on this machine is used by another program.",
-        "Another program began to listen there while the function was stopped.",
-        f"Find that program with “ss -ltnp sport = :{port}”, stop it and retry.",
-    )
 
 
 def _why(code: int, memory_mb: int) -> ErrorDetail:

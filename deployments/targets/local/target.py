@@ -35,7 +35,10 @@ class LocalTarget:
             problems.append(("", "this console does not run models on its own machine; choose another environment"))
         if not isinstance(spec.trigger, HttpTrigger):
             problems.append(
-                ("trigger.kind", "the local target answers HTTP requests only; blobs and queues need an Azure environment")
+                (
+                    "trigger.kind",
+                    "the local target answers HTTP requests only; blobs and queues need an Azure environment",
+                )
             )
         if spec.model.registered:
             problems.append(

@@ -5,9 +5,9 @@ import gzip
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 MAX_BYTES = 512 * 1024 * 1024  # of what a compressed file unpacks to
 _CHUNK = 1024 * 1024
@@ -21,6 +21,12 @@ _VERSION = re.compile(
     re.DOTALL,
 )
 _NUMPY_2 = b"numpy._core"
+# A pickle names the module of each class as a counted string, or after the opcode c with a line's end.
+_MODULE = re.compile(rb"(?:\x8c.|X.{4}|c)([A-Za-z_][A-Za-z0-9_]{2,40})(?=[.\x94\nq])", re.DOTALL)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 def scikit_learn_version(path: Path) -> str:
@@ -43,6 +49,16 @@ def needs_numpy_2(path: Path) -> bool:
     return False
 
 
+def modules_named(path: Path, known: Collection[str]) -> frozenset[str]:
+    """Which of the known top-level modules the file names as the home of a class; a hint, not a proof."""
+    found: set[str] = set()
+    previous = b""
+    for chunk in _contents(path):
+        found.update(name for match in _MODULE.finditer(previous + chunk) if (name := match[1].decode()) in known)
+        previous = chunk[-_OVERLAP:]
+    return frozenset(found)
+
+
 def _contents(path: Path) -> Iterator[bytes]:
     """The file's bytes in pieces, unpacked where joblib or a person compressed it; bounded, and damage ends it."""
     left = MAX_BYTES
@@ -59,18 +75,18 @@ def _contents(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _unpacked(file: BinaryIO) -> BinaryIO:
+def _unpacked(file: BinaryIO) -> _Readable:
     """The stream behind the magic bytes that joblib itself goes by."""
     start = file.read(6)
     file.seek(0)
     if start.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=file)
     if start.startswith(b"BZ"):
         return bz2.BZ2File(file)
     if start.startswith((b"\xfd7zXZ", b"\x5d\x00")):
         return lzma.LZMAFile(file)
     if start.startswith(b"x") and start[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
-        return _Deflated(file)  # type: ignore[return-value]
+        return _Deflated(file)
     return file
 
 
