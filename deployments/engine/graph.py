@@ -67,14 +67,3 @@ def write_steps(run: Run, graph: tuple[Turn, ...]) -> None:
         )
         for position, turn in enumerate(graph)
     )
-
-
-def resource_of(step: StepRecord, *, target: Target, run: Run, row: ManagedResource | None) -> Resource | None:
-    """The resource of a step in a later visit; None when what it would remove has no row any more."""
-    ref = run.deployment.ref()
-    if step.action == StepAction.REMOVE:
-        return target.recorded(row.recorded(), ref) if row else None
-    for item in target.resources(run.revision.spec, ref):
-        if (item.key, item.name) == (step.resource_key, step.name):
-            return item
-    raise LookupError(f"{step.resource_key} {step.name} is not in the graph of revision {run.revision.number}")

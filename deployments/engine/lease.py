@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from ..domain.errors import LeaseLost
@@ -23,6 +25,7 @@ class Lease:
 
     run_id: int
     token: str
+    late: float = 0.0  # seconds between the time when the run could be claimed and the claim
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -38,19 +41,37 @@ class Lease:
 
     def release(self, *, next_visit_in: float | None) -> None:
         """Give the run back; `next_visit_in` seconds sets the clock, None leaves it (the run is over)."""
-        changes: dict[str, object] = {"lease_token": "", "lease_expires_at": None}
+        changes: dict[str, object] = {
+            "lease_token": "",
+            "lease_expires_at": None,
+            "lateness": Greatest(F("lateness"), Value(self.late)),
+        }
         if next_visit_in is not None:
-            changes["next_visit_at"] = timezone.now() + timedelta(seconds=next_visit_in)
+            now = timezone.now()
+            # Whoever asked to cancel during the visit set the clock to now, and lost their ring to this lease.
+            changes["next_visit_at"] = Case(
+                When(cancel_requested_at__isnull=False, then=Value(now)),
+                default=Value(now + timedelta(seconds=next_visit_in)),
+            )
         if not Run.objects.filter(pk=self.run_id, lease_token=self.token).update(**changes):
             raise LeaseLost(f"run {self.run_id}")
 
 
 def claim(run_id: int) -> Lease | None:
-    """Take a run that is due and free; None when it is not due, over, or held by another."""
+    """Take a run that is due and free; None when it is not due, over, or held by another.
+
+    It is read first, so that a ring that comes twice asks for no lock; the conditional UPDATE decides.
+    """
     now = timezone.now()
+    due = Run.objects.due(now).filter(pk=run_id)
+    seen = due.values_list("next_visit_at", "lease_expires_at").first()
+    if seen is None:
+        return None
     token = uuid.uuid4().hex
-    taken = Run.objects.due(now).filter(pk=run_id).update(lease_token=token, lease_expires_at=now + LEASE)
-    return Lease(run_id, token) if taken else None
+    if not due.update(lease_token=token, lease_expires_at=now + LEASE, visits=F("visits") + 1):
+        return None
+    since = max(moment for moment in seen if moment)
+    return Lease(run_id, token, late=(now - since).total_seconds())
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """One visit of a run, from claim to release."""
 
 import logging
+from collections.abc import Iterable
 
 from django.db.models import F
 
 from ..domain.errors import ConsoleError, ErrorDetail, LeaseLost
 from ..domain.resources import Target
 from ..domain.states import ACTIVE_RUNS, UNFINISHED_STEPS, RunKind, RunState, StepState
-from ..models import Deployment, ManagedResource, Run
+from ..models import Deployment, ManagedResource, Run, StepRecord
 from .binding import target_of
 from .graph import turns, write_steps
 from .lease import Lease, claim, kept
@@ -38,14 +39,12 @@ def advance(run_id: int) -> float | None:
 
 def _visit(lease: Lease) -> float | None:
     run = Run.objects.select_related("deployment__environment", "revision").get(pk=lease.run_id)
-    with lease.writing():
-        Run.objects.filter(pk=run.pk).update(visits=F("visits") + 1)
     try:
         delay = _advance(lease, run)
     except LeaseLost:
         raise
     except ConsoleError as error:
-        _finish(lease, run, RunState.FAILED, error=error.detail)
+        _finish(lease, run, run.steps.all(), RunState.FAILED, error=error.detail)
         return None
     except Exception as error:
         # A fault of ours must not leave a run that nobody ends: it is tried again, then ended and named.
@@ -58,27 +57,27 @@ def _visit(lease: Lease) -> float | None:
 
 def _advance(lease: Lease, run: Run) -> float | None:
     if run.cancel_requested_at and run.state == RunState.QUEUED:
-        _finish(lease, run, RunState.CANCELLED)
+        _finish(lease, run, [], RunState.CANCELLED)
         return None
     target = target_of(run.deployment.environment)
     if run.state == RunState.QUEUED:
         _begin(lease, run, target)
     visit = Visit(lease, run, target)
-    if Run.objects.values_list("cancel_requested_at", flat=True).get(pk=run.pk):
+    if run.cancel_requested_at:
         _cancel(lease, run, visit)
         return None
     visit.work()
-    steps = visit.steps()
+    steps = visit.steps
     failed = next((step for step in steps if step.state == StepState.FAILED), None)
     busy = [step for step in steps if step.state == StepState.RUNNING]
     waiting = [step for step in steps if step.state == StepState.WAITING]
     if busy or (waiting and not failed):
         return max(min(visit.again, default=1.0), AT_LEAST)
     if failed:
-        _finish(lease, run, RunState.FAILED, error=failed.error_detail)
+        _finish(lease, run, steps, RunState.FAILED, error=failed.error_detail)
         return None
     if all(step.state == StepState.SUCCEEDED for step in steps):
-        _finish(lease, run, RunState.SUCCEEDED)
+        _finish(lease, run, steps, RunState.SUCCEEDED)
         return None
     return AT_LEAST
 
@@ -100,7 +99,7 @@ def _begin(lease: Lease, run: Run, target: Target) -> None:
 
 def _cancel(lease: Lease, run: Run, visit: Visit) -> None:
     """Stop what can be stopped; what exists stays, and the next run finds it."""
-    for step in visit.steps():
+    for step in visit.steps:
         if step.state in (StepState.RUNNING, StepState.WAITING):
             here = visit.open(step)
             if here is not None:
@@ -108,14 +107,17 @@ def _cancel(lease: Lease, run: Run, visit: Visit) -> None:
                     here.resource.cancel(here.ctx)
                 except ConsoleError as error:
                     visit.note(here, [(step.key, "error", str(error))])
-    _finish(lease, run, RunState.CANCELLED)
+    _finish(lease, run, visit.steps, RunState.CANCELLED)
 
 
-def _finish(lease: Lease, run: Run, state: RunState, *, error: ErrorDetail | None = None) -> None:
+def _finish(
+    lease: Lease, run: Run, steps: Iterable[StepRecord], state: RunState, *, error: ErrorDetail | None = None
+) -> None:
     """End the run and every step that is not over; a success sets what is live in the same transaction."""
     with lease.writing():
-        for step in run.steps.filter(state__in=UNFINISHED_STEPS):
-            move_step(lease, step, StepState.CANCELLED, lines=[])
+        for step in steps:
+            if step.state in UNFINISHED_STEPS:
+                move_step(lease, step, StepState.CANCELLED, lines=[])
         if state == RunState.SUCCEEDED:
             live = None if run.kind == RunKind.DESTROY else run.revision
             Deployment.objects.filter(pk=run.deployment_id).update(live_revision=live)
@@ -144,5 +146,5 @@ def _after_fault(lease: Lease, run: Run, error: Exception) -> float | None:
         cause=f"{type(error).__name__} in the worker; its log has the whole trace.",
         action="Send the worker's log to whoever runs the console, then retry.",
     )
-    _finish(lease, run, RunState.FAILED, error=detail)
+    _finish(lease, run, run.steps.all(), RunState.FAILED, error=detail)
     return None

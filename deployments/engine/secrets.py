@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from django.utils import timezone
 
 from ..domain.errors import SecretUnavailable
-from ..domain.resources import Context
+from ..domain.resources import Context, DeploymentRef, Target
 from ..domain.secrets import parse_ref
-from ..models import Deployment
+from ..models import Deployment, ManagedResource
 from .binding import target_of
 
 SecretsOfResource = Callable[[str], Mapping[str, str]]
@@ -45,8 +45,10 @@ def resolve(ref: str, *, of_resource: SecretsOfResource) -> str:
 def secrets_of(deployment: Deployment, key: str) -> Mapping[str, str]:
     """The secrets of one recorded resource by name; {} where it has none. Never store or show them."""
     row = deployment.resources.filter(key=key).first()
-    if row is None:
-        return {}
-    ref = deployment.ref()
-    resource = target_of(deployment.environment).recorded(row.recorded(), ref)
-    return resource.secrets(Context(deployment=ref, now=timezone.now(), generation=row.generation))
+    return secrets_of_row(row, target=target_of(deployment.environment), ref=deployment.ref()) if row else {}
+
+
+def secrets_of_row(row: ManagedResource, *, target: Target, ref: DeploymentRef) -> Mapping[str, str]:
+    """The same of a row that is at hand."""
+    ctx = Context(deployment=ref, now=timezone.now(), generation=row.generation)
+    return target.recorded(row.recorded(), ref).secrets(ctx)

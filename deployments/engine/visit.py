@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -24,7 +26,6 @@ from ..domain.resources import (
 from ..domain.states import StepAction, StepState
 from ..models import Artifact, ManagedResource, Run, StepRecord
 from . import rows, secrets
-from .graph import resource_of
 from .lease import Lease
 from .moves import Line, move_step
 from .verdicts import Act, Past, Verdict, judge
@@ -50,7 +51,10 @@ class StepVisit:
 
 
 class Visit:
-    """Visits the steps of one run once. Every write goes through the lease."""
+    """Visits the steps of one run once. Every write goes through the lease.
+
+    Steps and rows are read once: whoever holds the lease is the only one who writes them.
+    """
 
     def __init__(self, lease: Lease, run: Run, target: Target) -> None:
         self.lease = lease
@@ -58,20 +62,20 @@ class Visit:
         self.target = target
         self.now = timezone.now()
         self.again: list[float] = []
-
-    def steps(self) -> list[StepRecord]:
-        return list(self.run.steps.order_by("position"))
+        self.steps = list(run.steps.order_by("position"))
+        self.spec = run.revision.spec
+        self.ref = run.deployment.ref()
+        self.known = {(row.key, row.name): row for row in run.deployment.resources.order_by("pk")}
 
     def work(self) -> None:
         """Visit what can be visited; a step that ends lets those that need it start in the same visit."""
         visited: set[int] = set()
         while True:
-            steps = self.steps()
-            failed = any(step.state == StepState.FAILED for step in steps)
-            over = {step.key for step in steps if step.state == StepState.SUCCEEDED}
+            failed = any(step.state == StepState.FAILED for step in self.steps)
+            over = {step.key for step in self.steps if step.state == StepState.SUCCEEDED}
             turn = [
                 step
-                for step in steps
+                for step in self.steps
                 if step.pk not in visited
                 and (
                     step.state in (StepState.RUNNING, StepState.WAITING)
@@ -92,7 +96,8 @@ class Visit:
                 line = (step.key, "state", f"{step.title}: started")
                 move_step(self.lease, step, StepState.RUNNING, lines=[line], log_cursor=cursor)
         if here is None:
-            self.end(step, StepState.SUCCEEDED, "gone", [])
+            with self.lease.writing():
+                self.succeed(step, "gone", [])
             return
         try:
             self.look_and_act(here)
@@ -108,10 +113,10 @@ class Visit:
     def look_and_act(self, here: StepVisit) -> None:
         step, resource = here.step, here.resource
         if here.removes and not resource.owned:
+            lines = self.told(here)
             with self.lease.writing():
-                if here.row:
-                    here.row.delete()
-            self.end(step, StepState.SUCCEEDED, "left alone", here.lines)
+                self.forget(here)
+                self.succeed(step, "left alone", lines)
             return
         if here.removes and not step.attempts:
             resource.cancel(here.ctx)
@@ -152,72 +157,68 @@ class Visit:
         step, resource = here.step, here.resource
         text = f"{BEGUN[verdict.act]} {resource.title.lower()} {resource.name}"
         here.lines.append((step.key, "state", f"{text}: {verdict.why}" if verdict.why else text))
+        lines = self.told(here)
+        changes: dict[str, Any] = {"attempts": step.attempts + 1, "acted_at": self.now}
         with self.lease.writing():
             if verdict.act == Act.CREATE:
-                here.row = rows.record_attempt(self.run, resource, wanted, at=self.now)
+                here.row = self.remember(rows.record_attempt(self.run, resource, here.row, wanted, at=self.now))
                 if not step.outcome:
-                    step.outcome = "changed" if here.row.ready_at else "created"
+                    changes["outcome"] = "changed" if here.row.ready_at else "created"
             elif not here.removes:
-                step.outcome = "replaced"
-            step.attempts += 1
-            step.acted_at = self.now
-            step.save(update_fields=["attempts", "acted_at", "outcome"])
-            self.append(here)
+                changes["outcome"] = "replaced"
+            self.update(step, changes, lines)
         if verdict.act == Act.CREATE:
             resource.create(here.ctx)
         else:
             resource.destroy(here.ctx)
+        lines = self.told(here)
         with self.lease.writing():
-            step.acts_returned = step.attempts
-            step.save(update_fields=["acts_returned"])
-            self.append(here)
+            self.update(step, {"acts_returned": step.attempts}, lines)
         self.again.append(resource.poll)
 
     def come_again(self, here: StepVisit, seen: Observation) -> None:
+        """Keep what this look has brought; a look that brought nothing writes nothing."""
         step = here.step
-        self.read_log(here)
+        changes = self.read_log(here)
         delay = here.resource.poll
+        state = StepState.RUNNING
         if isinstance(seen, Waiting):
+            state = StepState.WAITING
             if (step.waiting_for, step.waiting_action) != (seen.for_whom, seen.action):
                 here.lines.append((step.key, "state", f"Waits for {seen.for_whom}: {seen.action}"))
-            with self.lease.writing():
-                changes = {"waiting_for": seen.for_whom, "waiting_action": seen.action}
-                if step.state == StepState.RUNNING:
-                    move_step(self.lease, step, StepState.WAITING, lines=[], **changes)
-                self.append(here)
+                changes |= {"waiting_for": seen.for_whom, "waiting_action": seen.action}
         else:
-            detail = seen.detail if isinstance(seen, Pending) else ""
-            if isinstance(seen, Pending) and seen.again_after is not None:
-                delay = seen.again_after
-            with self.lease.writing():
-                if step.state == StepState.WAITING:
-                    move_step(self.lease, step, StepState.RUNNING, lines=[], waiting_for="", waiting_action="")
+            if step.state == StepState.WAITING:
+                changes |= {"waiting_for": "", "waiting_action": ""}
+            if isinstance(seen, Pending):
+                delay = delay if seen.again_after is None else seen.again_after
+                detail = seen.detail[:400]
                 if detail and detail != step.detail:
-                    step.detail = detail[:400]
-                    step.save(update_fields=["detail"])
                     here.lines.append((step.key, "log", detail))
-                self.append(here)
+                    changes["detail"] = detail
+        lines = self.told(here)
+        if step.state != state:
+            with self.lease.writing():
+                move_step(self.lease, step, state, lines=lines, **changes)
+        elif lines or changes:
+            with self.lease.writing():
+                self.update(step, changes, lines)
         self.again.append(delay)
 
     def done(self, here: StepVisit, seen: Observation) -> None:
         step = here.step
-        self.read_log(here)
+        changes = self.read_log(here)
+        lines = self.told(here)
         with self.lease.writing():
             if here.removes:
-                rows.forget(self.run, here.row)
+                self.forget(here)
             elif isinstance(seen, Ready):
-                rows.record_ready(self.run, here.resource, seen, at=self.now)
-            self.append(here)
-        outcome = "removed" if here.removes else step.outcome or "unchanged"
-        self.end(step, StepState.SUCCEEDED, outcome, [])
-
-    def end(self, step: StepRecord, state: StepState, outcome: str, lines: list[Line]) -> None:
-        with self.lease.writing():
-            text = f"{step.title}: {outcome}"
-            move_step(self.lease, step, state, lines=[*lines, (step.key, "state", text)], outcome=outcome)
+                self.remember(rows.record_ready(self.run, here.resource, here.row, seen, at=self.now))
+            self.succeed(step, "removed" if here.removes else step.outcome or "unchanged", lines, **changes)
 
     def fail(self, here: StepVisit, error: ErrorDetail) -> None:
-        self.read_log(here)
+        changes = self.read_log(here)
+        lines = self.told(here)
         redact = self.redactor()
         safe = ErrorDetail.from_dict(
             {
@@ -226,28 +227,53 @@ class Visit:
             }
         )
         told = " ".join(part for part in (f"{safe.message}.", safe.cause, safe.action) if part).replace("..", ".")
+        lines.append((here.step.key, "error", told))
+        changes |= {"error": safe.as_dict(), "outcome": "failed"}
         with self.lease.writing():
-            self.append(here)
-            move_step(
-                self.lease,
-                here.step,
-                StepState.FAILED,
-                lines=[(here.step.key, "error", told)],
-                error=safe.as_dict(),
-                outcome="failed",
-            )
+            move_step(self.lease, here.step, StepState.FAILED, lines=lines, **changes)
 
     def note(self, here: StepVisit, lines: list[Line]) -> None:
         here.lines += lines
+        safe = self.told(here)
         with self.lease.writing():
-            self.append(here)
+            rows.append(self.run, safe)
 
-    def append(self, here: StepVisit) -> None:
-        """Store the lines collected so far, redacted; inside the caller's transaction."""
+    # ---- inside `lease.writing()` of the caller
+
+    def succeed(self, step: StepRecord, outcome: str, lines: list[Line], **changes: Any) -> None:
+        line = (step.key, "state", f"{step.title}: {outcome}")
+        move_step(self.lease, step, StepState.SUCCEEDED, lines=[*lines, line], outcome=outcome, **changes)
+
+    def update(self, step: StepRecord, changes: Mapping[str, Any], lines: list[Line]) -> None:
+        """Change fields of a step that stays in its state, and append the lines that tell of it."""
+        for name, value in changes.items():
+            setattr(step, name, value)
+        if changes:
+            step.save(update_fields=list(changes))
+        rows.append(self.run, lines)
+
+    def remember(self, row: ManagedResource) -> ManagedResource:
+        self.known[row.key, row.name] = row
+        return row
+
+    def forget(self, here: StepVisit) -> None:
+        if here.row:
+            self.known.pop((here.row.key, here.row.name), None)
+            rows.forget(self.run, here.row)
+
+    # ---- what is told
+
+    def told(self, here: StepVisit) -> list[Line]:
+        """The lines collected so far, redacted, and collects anew.
+
+        Called before a transaction begins: a secret that has to be masked may be read from far away.
+        """
+        if not here.lines:
+            return []
         redact = self.redactor()
         lines = [(step, level, redact(message)) for step, level, message in here.lines]
         here.lines.clear()
-        rows.append(self.run, lines)
+        return lines
 
     def end_of_log(self, here: StepVisit) -> str:
         """Where a resource's log ends before this run: what it wrote earlier is not told again."""
@@ -256,33 +282,41 @@ class Visit:
             cursor = chunk.cursor
         return chunk.cursor
 
-    def read_log(self, here: StepVisit) -> None:
-        """Take over what the resource's own log has grown by; stored with its cursor in one transaction."""
+    def read_log(self, here: StepVisit) -> dict[str, Any]:
+        """Collect what the resource's own log has grown by; its cursor is to be stored with the lines."""
         chunk = here.resource.read_log(here.ctx, here.step.log_cursor)
-        if chunk.cursor == here.step.log_cursor and not chunk.lines:
-            return
         here.lines += [(here.step.key, "log", line) for line in chunk.lines]
-        here.step.log_cursor = chunk.cursor
-        with self.lease.writing():
-            here.step.save(update_fields=["log_cursor"])
-            self.append(here)
+        return {"log_cursor": chunk.cursor} if chunk.cursor != here.step.log_cursor else {}
 
     # ---- what a resource is given
 
     def open(self, step: StepRecord) -> StepVisit | None:
-        row = self.run.deployment.resources.filter(key=step.resource_key, name=step.name).first()
-        resource = resource_of(step, target=self.target, run=self.run, row=row)
+        row = self.known.get((step.resource_key, step.name))
+        resource = self.resource_of(step, row)
         if resource is None:
             return None
         lines: list[Line] = []
         ctx = self.context(row, emit=lambda message: lines.append((step.key, "log", message)))
         return StepVisit(step, resource, row, ctx, lines)
 
+    def resource_of(self, step: StepRecord, row: ManagedResource | None) -> Resource | None:
+        """The resource of a step; None when what it would remove has no row any more."""
+        if step.action == StepAction.REMOVE:
+            return self.target.recorded(row.recorded(), self.ref) if row else None
+        found = self.wanted.get((step.resource_key, step.name))
+        if found is None:
+            number = self.run.revision.number
+            raise LookupError(f"{step.resource_key} {step.name} is not in the graph of revision {number}")
+        return found
+
+    @cached_property
+    def wanted(self) -> Mapping[tuple[str, str], Resource]:
+        return {(item.key, item.name): item for item in self.target.resources(self.spec, self.ref)}
+
     def context(self, row: ManagedResource | None, *, emit: Callable[[str], None] = lambda message: None) -> Context:
-        ready = self.run.deployment.resources.exclude(ready_at=None)
-        outputs: Mapping[str, Outputs] = {found.key: found.outputs for found in ready}
+        outputs: Mapping[str, Outputs] = {found.key: found.outputs for found in self.known.values() if found.ready_at}
         return Context(
-            deployment=self.run.deployment.ref(),
+            deployment=self.ref,
             now=self.now,
             outputs=outputs,
             generation=row.generation if row else 0,
@@ -295,14 +329,15 @@ class Visit:
         return secrets.resolve(ref, of_resource=self.secrets_of)
 
     def secrets_of(self, key: str) -> Mapping[str, str]:
-        return secrets.secrets_of(self.run.deployment, key)
+        row = next((row for row in self.known.values() if row.key == key), None)
+        return secrets.secrets_of_row(row, target=self.target, ref=self.ref) if row else {}
 
     def redactor(self) -> Redactor:
-        """Knows every secret that this run can meet; made once a visit, before anything is stored."""
+        """Knows every secret that this run can meet by now; an act may have made one since the last."""
         values: list[str] = []
-        for row in self.run.deployment.resources.all():
-            values += self.secrets_of(row.key).values()
-        for ref in self.run.revision.spec.secret_refs():
+        for row in self.known.values():
+            values += secrets.secrets_of_row(row, target=self.target, ref=self.ref).values()
+        for ref in self.spec.secret_refs():
             try:
                 values.append(self.secret(ref))
             except ConsoleError:

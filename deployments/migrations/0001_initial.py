@@ -241,6 +241,7 @@ class Migration(migrations.Migration):
                 ('lease_token', models.CharField(blank=True, max_length=32)),
                 ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
                 ('visits', models.PositiveIntegerField(default=0)),
+                ('lateness', models.FloatField(default=0.0, help_text='the most seconds that a visit came after it was due')),
                 ('faults', models.PositiveIntegerField(default=0, help_text='visits in a row that raised')),
                 ('last_seq', models.PositiveIntegerField(default=0)),
                 ('cancel_requested_at', models.DateTimeField(blank=True, null=True)),

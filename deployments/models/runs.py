@@ -61,6 +61,7 @@ class Run(models.Model):
     lease_token = models.CharField(max_length=32, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     visits = models.PositiveIntegerField(default=0)
+    lateness = models.FloatField(default=0.0, help_text="the most seconds that a visit came after it was due")
     faults = models.PositiveIntegerField(default=0, help_text="visits in a row that raised")
     last_seq = models.PositiveIntegerField(default=0)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
