@@ -1,5 +1,6 @@
 """The model step: the file that answers, the code it needs, and the Python that opens it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
@@ -10,6 +11,8 @@ from console.web.wizard.forms import StepForm, file_label, lines
 from console.web.wizard.situation import Situation, Values
 from deployments.domain.spec import Spec
 from deployments.models import Artifact
+
+_NAME_END = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class ManyFilesInput(forms.FileInput):
@@ -47,7 +50,7 @@ class ModelForm(StepForm):
         ),
         widget=forms.FileInput(attrs={"accept": ".joblib,.pkl,.pickle,.skops,.onnx,.gz,.z"}),
     )
-    artifact = forms.CharField(label=_("Or one that is here"), required=False)
+    artifact = forms.CharField(label=_("Or one uploaded before"), required=False)
     method = forms.ChoiceField(
         label=_("Method"),
         choices=[
@@ -190,6 +193,13 @@ class ModelForm(StepForm):
         if not workspace and not name:
             return None
         return {"workspace": workspace or "", "name": name or "", "version": self.got("registered_version")}
+
+    def listed_packages(self) -> frozenset[str]:
+        """The packages that the requirements, the wheels or the conda file bring, by pip's spelling of names."""
+        names = [_NAME_END.split(line, maxsplit=1)[0] for line in lines(self.got("requirements", ""))]
+        names += [_NAME_END.split(line.removeprefix("- "), maxsplit=1)[0] for line in lines(self.got("conda", ""))]
+        names += [file.name.split("-")[0] for file in self.situation.wheels if file.pk in self.got("wheels", [])]
+        return frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in names)
 
     def chosen(self) -> Artifact | None:
         """The model's file, as far as it is known."""

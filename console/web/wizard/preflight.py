@@ -8,8 +8,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.web.wizard.model_form import ModelForm
 from console.web.wizard.steps import STEPS, Assessment
 from deployments.models import Environment
+from deployments.services.findings import Findings, findings
 from deployments.services.runs import worker_seen
 
 WORKER_LATELY = timedelta(seconds=20)
@@ -95,6 +97,39 @@ def _model(found: Assessment) -> Iterator[Check]:
         )
         return
     yield Check("pass", _("The model’s file is here"), f"{file.name}, {file.format}, {file.pk[:8]}")
+    if said := findings(file):
+        yield from _said(found.model, said)
+
+
+def _said(form: ModelForm, said: Findings) -> Iterator[Check]:
+    """What the file's bytes say, held against what will be there when it is opened."""
+    listed = form.listed_packages()
+    if said.scikit_learn:
+        yield Check("pass", _("The scikit-learn version is known"), said.scikit_learn)
+    elif "scikit-learn" not in listed:
+        yield Check(
+            "warn",
+            _("The file names no scikit-learn version"),
+            _("The console’s own opens it; list scikit-learn with its version where it was trained with another."),
+            "model",
+            "id_requirements",
+        )
+    if missing := [package for package in said.packages if package not in listed]:
+        yield Check(
+            "warn",
+            _("%(packages)s may be missing") % {"packages": ", ".join(missing)},
+            _("The file refers to it, and no requirement or wheel brings it."),
+            "model",
+            "id_requirements",
+        )
+    if said.names_notebook:
+        yield Check(
+            "warn",
+            _("The model refers to code of the notebook or script that saved it"),
+            _("Move that code into a module, save the model again, and upload the module as helper code."),
+            "model",
+            "id_code_file",
+        )
 
 
 def _environment(found: Assessment) -> Iterator[Check]:

@@ -19,6 +19,7 @@ from console.web.wizard.uploads import keep_uploads
 from deployments.models import Draft
 from deployments.policy import Actor
 from deployments.services import access, drafts
+from deployments.services.findings import findings
 
 FIRST = next(iter(STEPS))
 
@@ -141,7 +142,10 @@ def _show(
     if step not in found.filled and not context.get("checked"):
         form = STEPS[step].form(situation=found.situation)
     form.focus_first_error()
-    context |= {"form": form, "found": found, "situation": found.situation}
+    file = found.model.chosen() if step == FIRST else None
+    context |= {"form": form, "found": found, "situation": found.situation, "file": file}
+    if file:
+        context["said"] = findings(file)
     return render(request, f"wizard/{step}.html", context, status=status)
 
 
