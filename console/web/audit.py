@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from console.web.filters import build_filter
 from console.web.pages import page, paginate
+from console.web.states import action_word
 from deployments.models import AuditEntry
 from deployments.services import access
 from deployments.services.access import Actor
@@ -43,7 +44,7 @@ def audit(request: HttpRequest, actor: Actor) -> HttpResponse:
                 options=[("done", _("Done"), None), ("refused", _("Refused"), None)],
             ),
             build_filter(
-                request, title=_("Action"), parameter="action", options=[(name, name, None) for name in actions]
+                request, title=_("Action"), parameter="action", options=[(name, action_word(name), None) for name in actions]
             ),
             build_filter(
                 request,

@@ -39,6 +39,7 @@ class Row:
 
     change: PlannedChange
     verb: Verb
+    facts: str
     x: str
     width: str
     took: str
@@ -62,6 +63,7 @@ class PlanView:
     ticks: list[Tick]
     waves: list[Wave]
     summary: str
+    destroy: bool
     total: str
     one_by_one: str
 
@@ -86,6 +88,7 @@ def lay_out(plan: Plan) -> PlanView:
                 Row(
                     change=change,
                     verb=VERBS[change.action],
+                    facts=", ".join(f"{name} {value}" for name, value in change.properties.items() if value),
                     x=as_percent(start),
                     width=as_percent(width) if change.seconds is not None else "",
                     took=duration(change.seconds) if change.seconds is not None else "",
@@ -98,6 +101,7 @@ def lay_out(plan: Plan) -> PlanView:
         ticks=axis.ticks(),
         waves=waves,
         summary=summary(plan),
+        destroy=plan.destroy,
         total=duration(total) if total else "",
         one_by_one=duration(sum(change.seconds or 0.0 for change in plan.changes)),
     )

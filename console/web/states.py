@@ -73,3 +73,35 @@ _OUTCOMES: dict[str, str | Promise] = {
 def outcome_word(outcome: str) -> str | Promise:
     """What a finished step did, as a word; one we do not know is shown as it is."""
     return _OUTCOMES.get(outcome, outcome.capitalize())
+
+
+_ACTIONS: dict[str, str | Promise] = {
+    "upload": _("Upload"),
+    "create_deployment": _("Define a deployment"),
+    "change": _("Add a revision"),
+    "forget": _("Forget a deployment"),
+    "deploy": _("Deploy"),
+    "destroy": _("Destroy"),
+    "restart": _("Restart"),
+    "cancel": _("Cancel a run"),
+    "invoke": _("Send an input"),
+    "test": _("Send an input"),
+    "save_sample": _("Keep a sample"),
+    "delete_sample": _("Delete a sample"),
+    "delete_entries": _("Delete cache entries"),
+    "write_cache": _("Change a cache"),
+    "raise_epoch": _("Raise the data epoch"),
+    "create_environment": _("Add an environment"),
+    "change_environment": _("Change an environment"),
+    "set_member": _("Set a role"),
+    "remove_member": _("Remove a role"),
+    "manage": _("Manage an environment"),
+    "create_token": _("Make an API token"),
+    "revoke_token": _("Revoke an API token"),
+    "view": _("Look"),
+}
+
+
+def action_word(action: str) -> str | Promise:
+    """An action of the audit trail as words; one we do not know is shown as it is."""
+    return _ACTIONS.get(action, action.replace("_", " ").capitalize())

@@ -20,6 +20,7 @@ register.filter("ago", formats.ago)
 register.filter("moment", formats.moment)
 register.filter("short", formats.short)
 register.filter("sentence", formats.sentence)
+register.filter("action_word", states.action_word)
 
 
 @register.simple_tag
