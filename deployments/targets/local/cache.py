@@ -21,7 +21,7 @@ from . import children
 from .children import Look, Phase
 from .folders import Folder, write_json
 from .logs import tail
-from .ports import HOST, confirm_port, known_port, port_taken, reserve_port
+from .ports import HOST, confirm_port, is_confirmed, known_port, port_taken, reserve_port
 from .resource import LocalResource
 
 SOCKET = "redis.sock"
@@ -152,6 +152,9 @@ class LocalCache(LocalResource):
             return False  # it is started anew with the limit then
         return True
 
+    def _server(self) -> str:
+        return str(next(iter(children.look(self.folder).job.get("argv", ())), "The server"))
+
     def _ended(self) -> ErrorDetail:
         lines = tail(self.folder.logs)
         text = "\n".join(lines)
@@ -161,6 +164,14 @@ class LocalCache(LocalResource):
             cause = "The disk is full."
         elif "Can't load" in text or "corrupt" in text.lower() or "Bad file format" in text:
             cause = "Its saved data cannot be read."
+        elif not is_confirmed(self.folder):
+            return ErrorDetail(
+                "cache_start",
+                "The cache server could not start.",
+                f"{self._server()} ended at once: it is no Redis server, is damaged, or refuses its configuration.",
+                "Read its last lines, correct what they name or set REDIS_SERVER to a server that runs, then retry.",
+                raw=text,
+            )
         else:
             cause = (
                 "It was ended from outside: by the system when memory ran out, a restart of the machine, or a person."

@@ -45,9 +45,12 @@ _CALLS: "dict[str, tuple[int | None, int | None]]" = {
     "add_key": (248, 217), "request_key": (249, 218), "bpf": (321, 280), "perf_event_open": (298, 241),
     "userfaultfd": (323, 282), "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194),
     "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "open_by_handle_at": (304, 265),
-    "kexec_load": (246, 104), "init_module": (175, 105), "finit_module": (313, 273), "personality": (135, 92),
+    "kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438), "kexec_load": (246, 104),
+    "init_module": (175, 105), "finit_module": (313, 273), "personality": (135, 92),
 }  # fmt: skip
 _CLONE, _CLONE3, _SOCKET, _PRCTL = (56, 220), (435, 435), (41, 198), (157, 167)
+_TGKILL, _PRLIMIT = (234, 131), (302, 261)
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 
 
@@ -149,7 +152,7 @@ def _bound_threads(most: int) -> None:
 
 
 def _install_filter(sockets: str) -> None:
-    """No new process (threads are free), no sockets beyond those named, none of the calls listed above."""
+    """No new process (threads are free), no signal to others, no socket but those named, no call listed above."""
     machine = _ARCHITECTURES.get(os.uname().machine)
     if machine is None:
         return
@@ -166,6 +169,13 @@ def _install_filter(sockets: str) -> None:
     filters += _when(_CLONE[column], [_op(_LOAD, 16), _op(_JUMP_SET, _CLONE_THREAD, 1, 0), *_REFUSE, *_PASS])
     # The signal that comes when the parent dies must not be taken off.
     filters += _when(_PRCTL[column], [_op(_LOAD, 16), _op(_JUMP_EQUAL, _PR_SET_PDEATHSIG, 0, 1), *_REFUSE, *_PASS])
+    # Signals and limits for itself alone: other processes of the same user are not its business.
+    own = os.getpid()
+    filters += _when(_TGKILL[column], [_op(_LOAD, 16), _op(_JUMP_EQUAL, own, 1, 0), *_REFUSE, *_PASS])
+    filters += _when(
+        _PRLIMIT[column],
+        [_op(_LOAD, 16), _op(_JUMP_EQUAL, own, 2, 0), _op(_JUMP_EQUAL, 0, 1, 0), *_REFUSE, *_PASS],
+    )
     filters += _when(_SOCKET[column], _socket_rule(sockets))
     filters.append(_op(_RETURN, _ALLOW))
     program = ctypes.create_string_buffer(b"".join(filters))

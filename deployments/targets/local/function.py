@@ -56,7 +56,7 @@ class LocalFunction(LocalResource):
             "memory": f"{self.spec.hosting.memory_mb} MB for each process",
             "processes": str(self.spec.hosting.processes),
             "cache": self.spec.cache.policy,
-            "on update": "restarted in place: requests wait for the new process, then get 503 until its model is open",
+            "on update": "restarted in place, on the same port: some seconds without answers",
         }
 
     def observe(self, ctx: Context) -> Observation:

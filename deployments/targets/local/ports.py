@@ -18,6 +18,11 @@ def known_port(folder: Folder) -> int:
     return int(read_json(folder.state).get("port", 0))
 
 
+def is_confirmed(folder: Folder) -> bool:
+    """Whether the resource was once seen working on its port."""
+    return bool(read_json(folder.state).get("confirmed"))
+
+
 def confirm_port(folder: Folder) -> None:
     """Remember that the port has been in use by us: from now on others may know it, so it is kept."""
     state = read_json(folder.state)

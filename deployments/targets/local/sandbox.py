@@ -54,7 +54,7 @@ def choose(choice: SandboxChoice) -> Mode:
     """The sandbox that works on this machine; the one that was asked for where that is not `auto`."""
     if choice != "auto":
         return choice
-    if _bubblewrap_works():
+    if bubblewrap_works():
         return "bubblewrap"
     return "landlock" if landlock_abi() else "none"
 
@@ -135,7 +135,8 @@ def landlock_abi() -> int:
 
 
 @lru_cache(maxsize=1)
-def _bubblewrap_works() -> bool:
+def bubblewrap_works() -> bool:
+    """Whether bubblewrap is there and may make its namespaces; tried once for each process."""
     if shutil.which("bwrap") is None:
         return False
     probe = Confinement(owner="probe", interpreter=Path(sys.executable), read=(), memory_mb=512)
