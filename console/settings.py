@@ -228,7 +228,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 1.0,
         # While every worker is busy or down the rings would pile up; an old one has nothing to add.
         "options": {"expires": 3},
-    }
+    },
+    "look-around": {"task": "deployments.tasks.look_around", "schedule": 15.0, "options": {"expires": 10}},
 }
 
 # --- logs -----------------------------------------------------------------------------------------

@@ -65,8 +65,26 @@ class Actor:
         return str(self.user.get_username()) or "anonymous"
 
     @property
+    def row(self) -> Any:
+        """The user for a foreign key; None for the console itself."""
+        return self.user if self.user.pk else None
+
+    @property
     def is_site_admin(self) -> bool:
         return bool(self.user.is_active and self.user.is_superuser)
+
+
+class _Console:
+    """The console itself, where it acts by itself: no user, no session, and refused by every verb."""
+
+    pk = None
+    is_active = is_authenticated = is_superuser = False
+
+    def get_username(self) -> str:
+        return "console"
+
+
+SYSTEM = Actor(_Console(), via="watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +102,7 @@ def role_in(user: AbstractBaseUser | AnonymousUser, environment: Environment) ->
         return None
     if getattr(user, "is_superuser", False):
         return Role.ADMIN
-    found = (
-        Membership.objects.filter(user_id=user.pk, environment=environment)
-        .values_list("role", flat=True)
-        .first()
-    )
+    found = Membership.objects.filter(user_id=user.pk, environment=environment).values_list("role", flat=True).first()
     return Role(found) if found else None
 
 
@@ -96,9 +110,7 @@ def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) ->
     """None when the actor may; otherwise why not. Without an environment: whether it may anywhere."""
     scope = NEEDED_SCOPE[verb]
     if actor.scopes is not None and scope not in actor.scopes:
-        return Refusal(
-            f"The token has not the scope {scope}.", f"Use a token that was made with the scope {scope}."
-        )
+        return Refusal(f"The token has not the scope {scope}.", f"Use a token that was made with the scope {scope}.")
     if actor.is_site_admin:
         return None
     if verb == Verb.CREATE_ENVIRONMENT:
@@ -108,9 +120,7 @@ def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) ->
         held = Membership.objects.filter(user_id=actor.user.pk).values_list("role", flat=True)
         if actor.user.is_active and any(Role(role).includes(needed) for role in held):
             return None
-        return Refusal(
-            f"This needs the role {needed} in an environment.", "Ask an administrator of an environment."
-        )
+        return Refusal(f"This needs the role {needed} in an environment.", "Ask an administrator of an environment.")
     role = role_in(actor.user, environment)
     if role is None:
         return Refusal("", "", hidden=True)

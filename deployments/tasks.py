@@ -6,7 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from .engine import runner
+from .engine import runner, watch
 from .models import Run, WorkerSeen
 
 SOON = 2.0  # seconds: a later visit is left to the beat
@@ -28,3 +28,18 @@ def ring_due() -> None:
     WorkerSeen.objects.update_or_create(name=name, defaults={"at": now})
     for run_id in Run.objects.due(now).order_by("next_visit_at").values_list("pk", flat=True):
         ring.apply_async((run_id,))
+
+
+@shared_task(name="deployments.tasks.look_around", ignore_result=True, expires=10)
+def look_around() -> None:
+    """Have every live deployment looked at."""
+    for deployment_id in watch.due_for_a_look():
+        look_at.apply_async((deployment_id,))
+
+
+@shared_task(name="deployments.tasks.look_at", ignore_result=True, expires=10)
+def look_at(deployment_id: int) -> None:
+    """Look at one live deployment, and ring for the run that mends it, if it needs one."""
+    run = watch.look_at(deployment_id)
+    if run is not None:
+        ring.apply_async((run.pk,))

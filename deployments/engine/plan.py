@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from ..domain.resources import (
     Absent,
+    Broken,
     Context,
     DeploymentRef,
     Observation,
@@ -47,6 +48,7 @@ class PlannedChange:
     irreversible: str
     properties: Mapping[str, str]
     seconds: float | None
+    down: bool = False  # it should work and does not: gone or broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ def plan_deploy(*, environment: Environment, spec: Spec, name: str, deployment: 
         ctx = _context(ref, outputs, row)
         seen = resource.observe(ctx) if deployment else Absent()
         action, why = _judge(resource, seen, ctx, moving)
+        down = deployment is not None and isinstance(seen, Absent | Broken)
         if action == Change.UNCHANGED and isinstance(seen, Ready):
             outputs[resource.key] = seen.outputs
         else:
             moving.add(resource.key)
-        changes.append(_change(resource, action, why, needs=resource.needs))
+        changes.append(_change(resource, action, why, needs=resource.needs, down=down))
     kept = {(resource.key, resource.name) for resource in wanted}
     for row in [row for identity, row in rows.items() if identity not in kept]:
         changes.append(_removal(target, row, ref, needs=tuple(item.key for item in wanted)))
@@ -126,7 +129,9 @@ def _removal(target: Target, row: ManagedResource, ref: DeploymentRef, *, needs:
     return _change(resource, action, why, needs=needs)
 
 
-def _change(resource: Resource, action: Change, why: str, *, needs: tuple[str, ...]) -> PlannedChange:
+def _change(
+    resource: Resource, action: Change, why: str, *, needs: tuple[str, ...], down: bool = False
+) -> PlannedChange:
     return PlannedChange(
         key=resource.key,
         title=resource.title,
@@ -138,6 +143,7 @@ def _change(resource: Resource, action: Change, why: str, *, needs: tuple[str, .
         irreversible=resource.irreversible,
         properties=resource.describe(),
         seconds=_usual_seconds(resource.kind, action),
+        down=down,
     )
 
 

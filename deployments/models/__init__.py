@@ -9,6 +9,7 @@ from .idempotency import IdempotentAnswer
 from .invocations import Invocation, Sample
 from .resources import ManagedResource
 from .runs import Event, Run, StepRecord
+from .sightings import Sighting
 from .workers import WorkerSeen
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Revision",
     "Run",
     "Sample",
+    "Sighting",
     "StepRecord",
     "WorkerSeen",
 ]

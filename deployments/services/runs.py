@@ -3,13 +3,14 @@
 import logging
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from .. import audit
 from ..domain.errors import Conflict, NotFound
 from ..domain.states import RunKind, RunState
+from ..engine.opening import open_run
 from ..models import Deployment, Revision, Run, WorkerSeen
 from ..models.runs import append_events
 from ..policy import Actor, Verb
@@ -45,37 +46,17 @@ def start_run(
             field="confirm",
         )
     chosen = _revision(deployment, kind, revision)
-    now = timezone.now()
-    try:
-        with transaction.atomic():
-            run = Run.objects.create(
-                deployment=deployment,
-                revision=chosen,
-                kind=kind,
-                reason=reason[:200],
-                retry_of=retry_of,
-                approved_plan=approved_plan,
-                next_visit_at=now,
-                created_at=now,
-                created_by=actor.user,
-            )
-            text = f"{kind.capitalize()} of revision {chosen.number} asked for by {actor.name}"
-            append_events(run.pk, [("", "state", f"{text}: {reason}" if reason else text)], now=now)
-            audit.record(
-                actor,
-                kind,
-                f"{deployment.name} revision {chosen.number}",
-                environment=deployment.environment,
-                reason=reason,
-            )
-            transaction.on_commit(lambda: _ring(run.pk))
-    except IntegrityError:
-        active = deployment.active_run()
-        raise Conflict(
-            f"{active or 'Another run'} of {deployment.name} is under way",
-            cause="A deployment has one run at a time.",
-            action="Wait for it, or cancel it.",
-        ) from None
+    with transaction.atomic():
+        run = open_run(
+            actor=actor,
+            deployment=deployment,
+            revision=chosen,
+            kind=kind,
+            reason=reason,
+            retry_of=retry_of,
+            approved_plan=approved_plan,
+        )
+        transaction.on_commit(lambda: _ring(run.pk))
     return run
 
 
@@ -87,9 +68,7 @@ def cancel_run(*, actor: Actor, run: Run) -> Run:
         asked = Run.objects.active().filter(pk=run.pk, cancel_requested_at=None)
         if asked.update(cancel_requested_at=now, cancel_requested_by=actor.user, next_visit_at=now):
             append_events(run.pk, [("", "state", f"{actor.name} asked to cancel")], now=now)
-            audit.record(
-                actor, "cancel", f"{run.deployment.name} run {run.pk}", environment=run.deployment.environment
-            )
+            audit.record(actor, "cancel", f"{run.deployment.name} run {run.pk}", environment=run.deployment.environment)
             transaction.on_commit(lambda: _ring(run.pk))
     run.refresh_from_db()
     if run.is_over:
