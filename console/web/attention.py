@@ -12,7 +12,7 @@ from console.web.deployment_list import ATTENTION, Listed, sorted_by
 from console.web.formats import sentence
 from console.web.wizard.steps import ORDER
 from deployments.domain.states import DeploymentStatus, StepState
-from deployments.models import Environment, Run, StepRecord
+from deployments.models import Environment, Run, Sighting, StepRecord
 from deployments.services.access import Actor
 from deployments.services.drafts import drafts
 
@@ -42,7 +42,7 @@ def attention(actor: Actor, lines: list[Listed], *, worker_silent: bool) -> list
     runs = _newest_runs(troubled)
     items = [_silent_worker()] if worker_silent else []
     items += [_item(line, runs[line.deployment.pk]) for line in troubled]
-    return items + _ending_tokens(actor) + _drafts(actor)
+    return items + _drifted(lines) + _ending_tokens(actor) + _drafts(actor)
 
 
 def _newest_runs(lines: list[Listed]) -> dict[int, Run]:
@@ -109,11 +109,36 @@ def _silent_worker() -> Item:
     )
 
 
+def _drifted(lines: list[Listed]) -> list[Item]:
+    """What is live and is not as its revision wants it, seen for a while and with no run under way."""
+    live = {line.deployment.pk: line for line in lines if line.status == DeploymentStatus.LIVE}
+    found = Sighting.objects.filter(deployment_id__in=live, differs_since__isnull=False).select_related("revision")
+    return [
+        Item(
+            tone="warn",
+            icon="drift",
+            subject=(line := live[sighting.deployment_id]).name,
+            url=reverse("web:deployment", args=[line.name]),
+            headline=_("differs from revision %(number)d") % {"number": sighting.revision.number},
+            text=differences(sighting),
+            when=sighting.differs_since,
+            action=_("Compare"),
+            action_url=f"{reverse('web:deployment', args=[line.name])}#drift",
+            environment=line.deployment.environment,
+        )
+        for sighting in found.order_by("differs_since")
+    ]
+
+
+def differences(sighting: Sighting) -> str:
+    """What differs, in one line."""
+    told = (f"{found['title']}: {found['why'] or found['action']}" for found in sighting.differences)
+    return sentence("; ".join(told))
+
+
 def _ending_tokens(actor: Actor) -> list[Item]:
     now = timezone.now()
-    ending = actor.user.api_tokens.filter(
-        revoked_at=None, expires_at__gt=now, expires_at__lt=now + TOKEN_ENDS_SOON
-    )
+    ending = actor.user.api_tokens.filter(revoked_at=None, expires_at__gt=now, expires_at__lt=now + TOKEN_ENDS_SOON)
     return [
         Item(
             tone="idle",

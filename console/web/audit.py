@@ -44,7 +44,10 @@ def audit(request: HttpRequest, actor: Actor) -> HttpResponse:
                 options=[("done", _("Done"), None), ("refused", _("Refused"), None)],
             ),
             build_filter(
-                request, title=_("Action"), parameter="action", options=[(name, action_word(name), None) for name in actions]
+                request,
+                title=_("Action"),
+                parameter="action",
+                options=[(name, action_word(name), None) for name in actions],
             ),
             build_filter(
                 request,

@@ -49,9 +49,7 @@ class Listed:
 def listed(deployments: QuerySet[Deployment]) -> list[Listed]:
     """Read all lines in three queries, however many there are."""
     newest = Revision.objects.filter(deployment=OuterRef("pk")).order_by("-number").values("pk")[:1]
-    rows = list(
-        deployments.annotate(newest_id=Subquery(newest), last_run_at=Max("runs__created_at"))
-    )
+    rows = list(deployments.annotate(newest_id=Subquery(newest), last_run_at=Max("runs__created_at")))
     shown: dict[int, Any] = {row.pk: row.live_revision_id or row.newest_id for row in rows}
     revisions = Revision.objects.in_bulk(shown.values())
     specs = {pk: revision.spec for pk, revision in revisions.items()}

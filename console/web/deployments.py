@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from console.web.deployment_list import filters_for, listed, narrowed, sorted_by
 from console.web.diff import Part, artifact_names, changed_paths, spec_diff
+from console.web.formats import duration
 from console.web.pages import page, paginate, told
 from console.web.plan import lay_out
 from console.web.runs import failures_of
@@ -21,7 +22,7 @@ from console.web.traffic import told as told_figures
 from deployments.domain.errors import Conflict, NotFound, Unavailable
 from deployments.domain.spec import Spec
 from deployments.domain.states import RunKind, RunState
-from deployments.models import Deployment, Revision
+from deployments.models import Deployment, Revision, Sighting
 from deployments.services import access, caches
 from deployments.services.access import Actor, Verb
 from deployments.services.deployments import forget_deployment, may_forget
@@ -73,6 +74,7 @@ def deployment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         "live_run": found.runs.filter(revision=live, kind=RunKind.DEPLOY, state=RunState.SUCCEEDED).first(),
         "failures": failures_of(last_run) if last_run and last_run.state == RunState.FAILED else [],
         "under_way": found.status in FOLLOWED,
+        "sighting": Sighting.objects.filter(deployment=found, revision=live).first() if live else None,
         "revisions": _told_revisions(revisions)[:REVISIONS_SHOWN],
         "revision_count": found.revisions.count(),
         "compare": _compared(revisions, live),
@@ -275,5 +277,7 @@ def _cache_words(spec: Spec) -> str:
     if spec.cache.policy == "off":
         return _("off")
     ttl = spec.cache.ttl_seconds
-    kept = _("no expiry") if ttl == 0 else _("%(n)g h") % {"n": ttl / 3600} if ttl >= 3600 else _("%(n)d s") % {"n": ttl}
-    return _("%(mb)d MB, %(ttl)s") % {"mb": spec.cache.max_memory_mb, "ttl": kept}
+    return _("%(mb)d MB, %(ttl)s") % {
+        "mb": spec.cache.max_memory_mb,
+        "ttl": duration(ttl) if ttl else _("no expiry"),
+    }

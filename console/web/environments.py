@@ -21,6 +21,7 @@ from deployments.services import access
 from deployments.services.access import Actor, Verb
 from deployments.services.environments import remove_member, save_environment, set_member
 
+FACE = ("title", "target", "tone")
 LISTS = ("required_tags", "allowed_secrets", "allowed_vaults")
 
 
@@ -72,11 +73,11 @@ class EnvironmentForm(forms.Form):
 
     def wish(self) -> dict[str, Any]:
         """What the services are asked for."""
-        rules = {name: value for name, value in self.cleaned_data.items() if name not in ("title", "target", "tone", "name")}
+        rules = {name: value for name, value in self.cleaned_data.items() if name not in (*FACE, "name")}
         for name in LISTS:
             rules[name] = [part.strip() for part in rules[name].split(",") if part.strip()]
         rules["execution"] = rules["execution"] or None
-        return {**{name: self.cleaned_data[name] for name in ("title", "target", "tone")}, "rules": rules}
+        return {**{name: self.cleaned_data[name] for name in FACE}, "rules": rules}
 
     def blame(self, error: SpecInvalid) -> None:
         """Put each sentence beside the field it is about."""

@@ -63,7 +63,17 @@ GROUPS: tuple[Group, ...] = (
             Entry(_("Test"), "test", "web:pick_test", covers=frozenset({"test"})),
         ),
     ),
-    Group(_("Cache"), (Entry(_("Cache inspector"), "cache", "web:pick_cache", covers=frozenset({"cache"})),)),
+    Group(
+        _("Cache"),
+        (
+            Entry(
+                _("Cache inspector"),
+                "cache",
+                "web:pick_cache",
+                covers=frozenset({"cache", "cache_find", "cache_delete", "cache_epoch"}),
+            ),
+        ),
+    ),
     Group(
         _("Administration"),
         (

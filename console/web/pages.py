@@ -9,7 +9,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from deployments.domain.errors import ConsoleError, NotAllowed, NotFound
@@ -21,8 +22,8 @@ P = ParamSpec("P")
 
 
 def page(
-    view: Callable[Concatenate[HttpRequest, Actor, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    view: Callable[Concatenate[HttpRequest, Actor, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
     """Make a view ask for a sign-in, give it the actor, and answer where the services refuse.
 
     What a user may not know of is told as if it were not there (404); a refused verb is a 403 page that
@@ -30,7 +31,7 @@ def page(
     """
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         try:
             return view(request, Actor(request.user), *args, **kwargs)
         except NotFound as error:
@@ -58,9 +59,7 @@ def say_error(request: HttpRequest, error: ConsoleError) -> None:
     messages.error(request, " ".join(f"{part.rstrip('.')}." for part in sentences if part))
 
 
-def paginate(
-    request: HttpRequest, items: Sequence[Any] | QuerySet[Any], *, per_page: int = PER_PAGE
-) -> dict[str, Any]:
+def paginate(request: HttpRequest, items: Sequence[Any] | QuerySet[Any], *, per_page: int = PER_PAGE) -> dict[str, Any]:
     """The page of a list that the address asks for, as template context."""
     found: Page[Any] = Paginator(items, per_page).get_page(request.GET.get("page"))
     return {"page": found, "page_range": list(found.paginator.get_elided_page_range(found.number))}

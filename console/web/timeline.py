@@ -79,9 +79,7 @@ def timeline(run: Run, steps: Sequence[StepRecord], *, now: datetime) -> Timelin
 def expected_seconds(run: Run, steps: Sequence[StepRecord]) -> Mapping[str, float]:
     """The median time of each step: of this deployment's last runs, else of the same kind of resource anywhere."""
     past = (
-        StepRecord.objects.filter(
-            kind__in={step.kind for step in steps}, state=StepState.SUCCEEDED, attempts__gt=0
-        )
+        StepRecord.objects.filter(kind__in={step.kind for step in steps}, state=StepState.SUCCEEDED, attempts__gt=0)
         .exclude(run=run)
         .order_by("-pk")
         .values_list("run__deployment_id", "kind", "action", "started_at", "finished_at")[:SEEN]
@@ -101,9 +99,7 @@ Span = tuple[float, float, float]
 """Begin, measured end and expected end, in seconds from the run's begin."""
 
 
-def _span(
-    step: StepRecord, expected: Mapping[str, float], *, begin: datetime, now: datetime
-) -> Span | None:
+def _span(step: StepRecord, expected: Mapping[str, float], *, begin: datetime, now: datetime) -> Span | None:
     if step.started_at is None:
         return None
     start = (step.started_at - begin).total_seconds()
@@ -209,9 +205,7 @@ def _usual(run: Run) -> str:
         deployment_id=run.deployment_id, kind=run.kind, state="succeeded", started_at__isnull=False
     ).exclude(pk=run.pk)[:HISTORY]
     times = sorted(
-        (past.finished_at - past.started_at).total_seconds()
-        for past in earlier
-        if past.finished_at and past.started_at
+        (past.finished_at - past.started_at).total_seconds() for past in earlier if past.finished_at and past.started_at
     )
     if len(times) < 2:
         return ""

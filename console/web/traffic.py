@@ -159,7 +159,9 @@ def chart(of: CacheStatistics) -> Chart:
         x, y = index * step, 100 - point.hit_rate * 100
         alone = not pen_down and (index + 1 == len(points) or points[index + 1].hit_rate is None)
         # A single point has no line: a short dash makes it visible.
-        parts.append(f"M{max(x - 4, 0):.1f} {y:.1f}H{x + 4:.1f}" if alone else f"{'' if pen_down else 'M'}{x:.1f} {y:.1f}")
+        parts.append(
+            f"M{max(x - 4, 0):.1f} {y:.1f}H{x + 4:.1f}" if alone else f"{'' if pen_down else 'M'}{x:.1f} {y:.1f}"
+        )
         pen_down = True
     span = of.until - of.since
     labels = [clock(of.since + span * index / (X_LABELS - 1), span=span) for index in range(X_LABELS)]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.web import audit, deployments, environments, home, runs, tokens, traffic
+from console.web import audit, cache, deployments, environments, home, invoke, runs, tokens, traffic
 from console.web.wizard.urls import urlpatterns as wizard_urls
 
 app_name = "web"
@@ -20,6 +20,15 @@ urlpatterns = [
     path("deployments/<slug:name>/diff/", deployments.revisions_diff, name="revisions_diff"),
     path("deployments/<slug:name>/destroy/", deployments.deployment_destroy, name="deployment_destroy"),
     path("deployments/<slug:name>/forget/", deployments.deployment_forget, name="deployment_forget"),
+    path("deployments/<slug:name>/test/", invoke.test, name="test"),
+    path("deployments/<slug:name>/test/<int:number>/again/", invoke.test_again, name="test_again"),
+    path("deployments/<slug:name>/test/<int:number>/pin/", invoke.test_pin, name="test_pin"),
+    path("deployments/<slug:name>/samples/<int:number>/delete/", invoke.sample_delete, name="sample_delete"),
+    path("deployments/<slug:name>/cache/", cache.cache, name="cache"),
+    path("deployments/<slug:name>/cache/find/", cache.cache_find, name="cache_find"),
+    path("deployments/<slug:name>/cache/compare/", cache.cache_compare, name="cache_compare"),
+    path("deployments/<slug:name>/cache/delete/", cache.cache_delete, name="cache_delete"),
+    path("deployments/<slug:name>/cache/epoch/", cache.cache_epoch, name="cache_epoch"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/log/", runs.run_log, name="run_log"),
