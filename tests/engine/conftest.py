@@ -8,8 +8,8 @@ import pytest
 from deployments.engine import binding
 
 DURATIONS = {
-    "create_seconds": {"cache": 0.06, "image": 0.03, "function": 0.02},
-    "destroy_seconds": 0.02,
+    "create_seconds": {"cache": 0.03, "image": 0.01, "function": 0.01},
+    "destroy_seconds": 0.01,
     "settle": 0.02,
     "poll": 0.01,
     "timeout": 5.0,
