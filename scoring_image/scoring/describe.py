@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -51,7 +50,7 @@ def describe(path: Path, *, method: str, code: Path | None = None) -> Descriptio
         trained_with, told = _versions(model, raised)
         predict = getattr(model, method)
         try:
-            schema, result = _input(model, predict, path.name)
+            schema, result = _input(model, predict)
         except ModuleNotFoundError as error:
             raise missing_module(error, path.name) from error
         except (Exception, SystemExit) as error:
@@ -105,7 +104,7 @@ def _versions(model: Any, raised: list[warnings.WarningMessage]) -> tuple[dict[s
     return {"scikit-learn": trained}, [warning]
 
 
-def _input(model: Any, predict: Predict, name: str) -> tuple[Description, Any]:
+def _input(model: Any, predict: Predict) -> tuple[Description, Any]:
     """The manifest's `input`, and what the model answered to its example (None where no example works)."""
     if features.takes_text(model):
         return _texts(predict)
@@ -115,7 +114,7 @@ def _input(model: Any, predict: Predict, name: str) -> tuple[Description, Any]:
         return _schema("array", None, None, None), None
     transformer = features.column_transformer(model)
     if named and transformer is not None:
-        return _table(predict, *features.column_features(transformer, named), name=name)
+        return _table(predict, *features.column_features(transformer, named))
     candidates = [row for row in (features.typical_row(model, count), [0.0] * count, [1.0] * count) if row]
     for row in candidates:
         result = _tried(predict, np.array([row]))
@@ -126,7 +125,7 @@ def _input(model: Any, predict: Predict, name: str) -> tuple[Description, Any]:
     if named:
         row = candidates[0]
         used = [features.Feature(column, "float64", value) for column, value in zip(named, row, strict=True)]
-        return _table(predict, used, [], name=name)
+        return _table(predict, used, [])
     return _schema("array", count, None, None), None
 
 
@@ -136,9 +135,8 @@ def _texts(predict: Predict) -> tuple[Description, Any]:
     return {**_schema("array", 1, None, example if result is not None else None), "dtype": "string"}, result
 
 
-def _table(predict: Predict, used: list[features.Feature], dropped: list[str], *, name: str) -> tuple[Description, Any]:
-    if importlib.util.find_spec("pandas") is None:
-        raise missing_module(ModuleNotFoundError("No module named 'pandas'", name="pandas"), name)
+def _table(predict: Predict, used: list[features.Feature], dropped: list[str]) -> tuple[Description, Any]:
+    # Only models of tables need pandas; where it is missing, it is named like any other module.
     frame = importlib.import_module("pandas").DataFrame
     row = {feature.name: feature.value for feature in used}
     result = _tried(predict, frame([row]))

@@ -20,7 +20,7 @@ _CUT_OFF = ("EOF", "exhausted", "truncated", "Ran out of input")
 
 _MODULE = re.compile(r"No module named '([^']+)'")
 _ATTRIBUTE = re.compile(r"(?:Can't get attribute|has no attribute) '([^']+)'")
-_HOME_MODULE = re.compile(r"on <module '([^']+)'")
+_HOME_MODULE = re.compile(r"(?:on <module|^module) '([^']+)'")
 
 
 class OpenError(Exception):
