@@ -50,7 +50,10 @@
     if (!said || !event.target.files) return;
     const file = event.target.files[0];
     said.hidden = !file;
-    said.textContent = file ? `${file.name}, ${(file.size / 1e6).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} MB` : "";
+    if (!file) return;
+    const [size, unit] = file.size < 1e6 ? [file.size / 1e3, "kB"] : [file.size / 1e6, "MB"];
+    const number = size.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 });
+    said.textContent = `${file.name}, ${number} ${unit}`;
   });
 
   // <button data-fill="#field" data-value="text"> puts a proposal into a field.

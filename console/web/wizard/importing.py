@@ -11,8 +11,8 @@ from console.web.pages import page
 from console.web.wizard import yaml_file
 from console.web.wizard.steps import REVIEW, values_of
 from deployments.domain.errors import SpecInvalid
-from deployments.policy import Actor
 from deployments.services import drafts
+from deployments.services.access import Actor
 
 
 @page

@@ -17,8 +17,8 @@ from console.web.wizard.steps import REVIEW, Assessment, assess, steps_of
 from deployments.domain.errors import ConsoleError, NotAllowed
 from deployments.domain.spec import Spec
 from deployments.models import Draft
-from deployments.policy import Actor
 from deployments.services import drafts, plans
+from deployments.services.access import Actor
 
 NOTE_LENGTH = 200
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.models import Artifact, Deployment, Environment
-from deployments.policy import Actor
 from deployments.services import drafts
+from deployments.services.access import Actor
 
 Values = dict[str, Any]
 """A step's fields as they were typed: text, lists of text, or a truth."""

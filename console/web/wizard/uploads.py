@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from console.web.wizard.situation import CODE_FORMATS, Values
 from deployments.domain.errors import ConsoleError, NotAllowed
 from deployments.models import Artifact
-from deployments.policy import Actor
+from deployments.services.access import Actor
 from deployments.services.artifacts import upload_artifact
 
 

@@ -17,8 +17,8 @@ from console.web.wizard.situation import Situation, Values
 from console.web.wizard.steps import REVIEW, STEPS, Assessment, assess, steps_of, values_of
 from console.web.wizard.uploads import keep_uploads
 from deployments.models import Draft
-from deployments.policy import Actor
 from deployments.services import access, drafts
+from deployments.services.access import Actor
 from deployments.services.findings import findings
 
 FIRST = next(iter(STEPS))
