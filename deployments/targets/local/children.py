@@ -27,6 +27,7 @@ CACHE = "cache"  # key of the resource that is stopped last
 CHECKOUT = Path(__file__).resolve().parents[3]
 START_WINDOW = 30.0  # seconds from writing a job until its launcher must hold the lock, an older child having ended
 CRASH_WINDOW = 3.0  # the same where nobody noted that a launcher was started: the worker may have died before it
+ENDER_WINDOW = 5.0  # seconds until whoever removes the folder must hold its own lock
 GRACE = 6.0  # seconds between SIGTERM and SIGKILL
 _CLOCK_TOLERANCE = 2.0  # seconds by which two readings of a start time may differ
 
@@ -55,8 +56,9 @@ class Look:
 def look(folder: Folder) -> Look:
     """See the child of the folder, changing nothing."""
     job = read_json(folder.job)
-    if folder.ending.exists():
-        return Look(Phase.ENDING if is_locked(folder.path / "ender.lock") else Phase.HALF_GONE, job)
+    if (since := _ending_since(folder)) is not None:
+        going = is_locked(folder.path / "ender.lock") or abs(time.time() - since) < ENDER_WINDOW
+        return Look(Phase.ENDING if going else Phase.HALF_GONE, job)
     if not job:
         return Look(Phase.ABSENT, job)
     child = read_json(folder.child)
@@ -201,6 +203,13 @@ def _module(name: str) -> list[str]:
 def module_command(name: str, *arguments: str) -> list[str]:
     """The command line of one of the target's own programs."""
     return [*_module(name), *arguments]
+
+
+def _ending_since(folder: Folder) -> float | None:
+    try:
+        return folder.ending.stat().st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _wait(waited: Iterable[Folder], *, until: float) -> None:
