@@ -1,0 +1,186 @@
+"""Environments made by uv from wheels made here: locked, shared by their lock, and clear about what is missing."""
+
+import hashlib
+import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from deployments.domain.errors import ResourceFailed
+from deployments.domain.resources import ArtifactFile
+from deployments.domain.spec import Spec
+from deployments.targets.local.config import index_environment
+from deployments.targets.local.environments import (
+    MadeEnvironment,
+    Wanted,
+    conda_requirements,
+    make_environment,
+    own_environment,
+    wanted_environment,
+)
+
+MODEL = {"artifact": "0" * 64}
+
+
+def make_wheel(folder: Path, name: str, version: str, *, source: str = "", tag: str = "py3-none-any") -> Path:
+    """A wheel with one module."""
+    path = folder / f"{name}-{version}-{tag}.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", source or f"VERSION = {version!r}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    make_wheel(folder, "tinypkg", "1.0")
+    make_wheel(folder, "tinypkg", "2.0")
+    make_wheel(folder, "otherpkg", "1.0", tag="cp38-cp38-win_amd64")
+    return folder
+
+
+def make(root: Path, shelf: Path, *requirements: str, wheels: tuple[ArtifactFile, ...] = ()) -> MadeEnvironment:
+    env = {**index_environment(), "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(shelf)}
+    return make_environment(Wanted("3.11", requirements, wheels), root=root, env=env, index_url="", say=print)
+
+
+def version_in(made: MadeEnvironment) -> str:
+    done = subprocess.run(
+        [made.python, "-c", "import tinypkg; print(tinypkg.VERSION)"], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_an_environment_is_locked_made_and_shared(tmp_path: Path, shelf: Path) -> None:
+    made = make(tmp_path / "venvs", shelf, "tinypkg")
+    assert made.lock == "tinypkg==2.0\n"
+    assert version_in(made) == "2.0"
+    written = made.python.parent.stat().st_mtime_ns
+    assert make(tmp_path / "venvs", shelf, "tinypkg>=1.5") == made
+    assert made.python.parent.stat().st_mtime_ns == written
+    older = make(tmp_path / "venvs", shelf, "tinypkg<2")
+    assert (older.lock, version_in(older)) == ("tinypkg==1.0\n", "1.0")
+    left = [path.name for path in (tmp_path / "venvs").iterdir() if path.name.startswith(".")]
+    assert left == []
+
+
+def test_makers_of_the_same_environment_wait_for_one(tmp_path: Path, shelf: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        made = set(pool.map(lambda _: make(tmp_path / "venvs", shelf, "tinypkg"), range(3)))
+    assert len(made) == 1
+    assert version_in(made.pop()) == "2.0"
+
+
+def test_an_uploaded_wheel(tmp_path: Path, shelf: Path) -> None:
+    wheel = make_wheel(tmp_path, "tinypkg", "3.0")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    stored = wheel.rename(tmp_path / digest)
+    artifact = ArtifactFile(digest, wheel.name, stored, stored.stat().st_size)
+    made = make(tmp_path / "venvs", shelf, wheels=(artifact,))
+    assert version_in(made) == "3.0"
+    assert digest in made.lock
+
+
+@pytest.mark.parametrize(
+    ("requirement", "code", "named"),
+    [
+        ("nosuchpkg", "no_package", "nosuchpkg"),
+        ("tinypkg==9.9", "no_version", "tinypkg==9.9"),
+        ("otherpkg==1.0", "no_wheel", "otherpkg"),
+    ],
+)
+def test_what_cannot_be_had_is_named(tmp_path: Path, shelf: Path, requirement: str, code: str, named: str) -> None:
+    with pytest.raises(ResourceFailed) as caught:
+        make(tmp_path / "venvs", shelf, requirement)
+    assert caught.value.detail.code == code, caught.value.detail.raw
+    assert named in caught.value.detail.message
+    assert not list((tmp_path / "venvs").glob("*/bin"))
+
+
+def test_nothing_is_built_from_source(tmp_path: Path, shelf: Path) -> None:
+    """A source distribution could run anything while it is built."""
+    source = tmp_path / "evilpkg-1.0"
+    source.mkdir()
+    (source / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (source / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: evilpkg\nVersion: 1.0\n")
+    subprocess.run(["tar", "-czf", str(shelf / "evilpkg-1.0.tar.gz"), "-C", str(tmp_path), source.name], check=True)
+    with pytest.raises(ResourceFailed) as caught:
+        make(tmp_path / "venvs", shelf, "evilpkg==1.0")
+    assert caught.value.detail.code == "no_wheel", caught.value.detail.raw
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pth_file_of_a_wheel_is_not_run_here(tmp_path: Path, shelf: Path) -> None:
+    wheel = make_wheel(shelf, "pthpkg", "1.0")
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("pthpkg.pth", f"import os; os.mkdir({str(tmp_path / 'ran')!r})\n")
+    make(tmp_path / "venvs", shelf, "pthpkg")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_consoles_own_environment_where_it_fits() -> None:
+    own = metadata.version("scikit-learn")
+    found = own_environment(Wanted("3.11", (f"scikit-learn=={own}",)))
+    assert found is not None
+    assert f"scikit-learn=={own}\n" in found.lock
+    assert "numpy==" in found.lock
+    assert "django" not in found.lock.lower()
+    assert own_environment(Wanted("3.11", ("scikit-learn==0.1",))) is None
+    assert own_environment(Wanted("3.11", ("nosuchpkg",))) is None
+    assert own_environment(Wanted("3.10", (f"scikit-learn=={own}",))) is None
+
+
+def test_whose_version_of_scikit_learn() -> None:
+    def lines(spec: Spec, found: str, numpy_2: bool = False) -> tuple[str, ...]:
+        wanted, _ = wanted_environment(
+            spec, scoring_requirements=["msgspec"], found_version=found, numpy_2=numpy_2, wheels=()
+        )
+        return wanted.requirements
+
+    plain = Spec.load({"model": MODEL})
+    fixed = Spec.load({"model": MODEL, "runtime": {"requirements": ["scikit_learn==1.5.0"]}})
+    assert lines(plain, "1.4.2") == ("msgspec", "scikit-learn==1.4.2")
+    assert lines(fixed, "1.4.2") == ("msgspec", "scikit_learn==1.5.0")
+    assert lines(plain, "") == ("msgspec", f"scikit-learn=={metadata.version('scikit-learn')}")
+    assert lines(plain, "1.4.2", numpy_2=True)[-1] == "numpy>=2"
+
+
+def test_the_pip_part_of_a_conda_file() -> None:
+    text = """
+    name: project
+    dependencies:
+      - python=3.11
+      - conda-forge::lightgbm=4.5
+      - pip
+      - pip:
+          - xgboost==2.1.3
+          - https://example.org/evil.whl
+    """
+    assert set(conda_requirements(text)) == {"xgboost==2.1.3", "lightgbm==4.5.*"}
+    with pytest.raises(ResourceFailed, match="dependencies"):
+        conda_requirements("just: text")
+
+
+def test_only_index_settings_pass() -> None:
+    chosen = index_environment(
+        {
+            "PIP_INDEX_URL": "https://mirror.example/simple",
+            "https_proxy": "http://proxy:3128",
+            "SSL_CERT_FILE": "/ca.pem",
+            "SECRET_KEY": "MARKER",
+            "DATABASE_URL": "MARKER",
+        }
+    )
+    assert chosen == {
+        "UV_DEFAULT_INDEX": "https://mirror.example/simple",
+        "https_proxy": "http://proxy:3128",
+        "SSL_CERT_FILE": "/ca.pem",
+    }
