@@ -49,6 +49,7 @@ class Door:
     scopes: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     elsewhere: bool = False
+    query: str = ""
 
 
 def look(who: Who) -> Door:
@@ -84,7 +85,7 @@ PAGES: dict[str, Door] = {
     "deploy/<int:draft_id>/definition.yaml": look(SITE),
     "deploy/<int:draft_id>/<slug:step>/": form(SITE),
     "deployments/<slug:name>/": look(VIEWER),
-    "deployments/<slug:name>/diff/": look(VIEWER),
+    "deployments/<slug:name>/diff/": Door({"GET": VIEWER}, query="?from=1&to=2"),
     "deployments/<slug:name>/runs/": act(DEPLOYER, kind="deploy"),
     "deployments/<slug:name>/change/": look(DEPLOYER),
     "deployments/<slug:name>/destroy/": form(DEPLOYER),
@@ -251,7 +252,7 @@ def test_pages_let_in_whom_they_should(site: Site, who: Who) -> None:
             with rolled_back():
                 if actor:
                     browser.force_login(actor.user)
-                answer, told = knock(browser, method, f"/{site.path(route, **run)}", door.body)
+                answer, told = knock(browser, method, f"/{site.path(route, **run)}{door.query}", door.body)
             if (said := verdict(answer, told)) != ("in" if who >= least else "out"):
                 wrong.append(f"{method} /{route}: {said} ({answer.status_code})")
     assert wrong == []

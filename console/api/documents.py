@@ -36,9 +36,8 @@ def reference(request: HttpRequest) -> HttpResponse:
         "about": found["info"]["description"].split("\n\n"),
         "groups": groups(found, base=request.build_absolute_uri("/").rstrip("/")),
         "models": [
-            {"name": name, "about": schema.get("description", ""), "fields": _fields(schema)}
+            {"name": name, "about": schema.get("description", ""), "kind": _kind(schema), "fields": _fields(schema)}
             for name, schema in sorted(found["components"]["schemas"].items())
-            if schema.get("properties")
         ],
         "crumbs": [],
     }
@@ -152,7 +151,7 @@ def _fields(schema: dict[str, Any]) -> list[Field]:
     needed = schema.get("required", [])
     return [
         Field(name, _kind(part), _target(part), name in needed, part.get("description", ""))
-        for name, part in schema["properties"].items()
+        for name, part in schema.get("properties", {}).items()
     ]
 
 
