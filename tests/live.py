@@ -38,7 +38,7 @@ class Function:
 
     url: str
     cache_port: int
-    admin: redis.Redis  # on the server's socket, whatever its password is set to
+    admin: redis.Redis  # of its own name, so that the password may be changed under it
     rows: list[list[float]]
 
 
@@ -79,7 +79,9 @@ def serving(**environment: str) -> Iterator[Function]:
             address = f"unix://:{password}@{root / 'redis.sock'}?db=0"
             wait_for_redis(address)
             _wait_for_function(f"http://127.0.0.1:{port}/healthz")
-            with redis.Redis.from_url(address, single_connection_client=True) as admin:
+            with redis.Redis.from_url(address) as first:
+                first.execute_command("ACL", "SETUSER", "admin", "on", f">{password}", "~*", "&*", "+@all")
+            with redis.Redis.from_url(address, username="admin") as admin:
                 yield Function(f"http://127.0.0.1:{port}/api/score", cache_port, admin, rows)
         finally:
             for child in children:
@@ -145,7 +147,7 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _wait_for_function(url: str, *, seconds: float = 30) -> None:
+def _wait_for_function(url: str, *, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while True:
         try:
