@@ -23,6 +23,7 @@ from .models import (
     Revision,
     Run,
     Sample,
+    Sighting,
     StepRecord,
     WorkerSeen,
 )
@@ -133,6 +134,13 @@ class EventAdmin(ReadOnly):
     list_filter = ["level"]
     list_select_related = ["run"]
     search_fields = ["message", "run__deployment__name"]
+
+
+@admin.register(Sighting)
+class SightingAdmin(ReadOnly):
+    list_display = ["deployment", "revision", "at", "differs_since", "error"]
+    list_select_related = ["deployment", "revision__deployment"]
+    search_fields = ["deployment__name", "error"]
 
 
 @admin.register(Artifact)

@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from deployments.models import ApiToken, Deployment, Draft, IdempotentAnswer, Invocation, Run, Sample, WorkerSeen
+from deployments.models import ApiToken, Deployment, Draft, IdempotentAnswer, Invocation, Run, Sample, Sighting, WorkerSeen
 from deployments.services.tokens import create_token
 from tests import factories
 from tests.engine.conftest import paper_world
@@ -32,6 +32,7 @@ def browser(db: None) -> Client:
     Draft.objects.create(owner=root.user)
     Invocation.objects.create(deployment=run.deployment)
     Sample.objects.create(deployment=run.deployment, name="one", body={})
+    Sighting.objects.create(deployment=run.deployment, revision=run.revision, at=run.created_at)
     WorkerSeen.objects.create(name="worker:1", at=run.created_at)
     IdempotentAnswer.objects.create(user=root.user, operation="POST /x", key="k", created_at=run.created_at)
     client = Client()
