@@ -22,8 +22,6 @@ from scoring.refusals import refusal
 
 MASK = "***"
 
-type_of_cell: Mapping[str, Any] = {"float64": float, "int64": int | float, "bool": bool, "string": str}
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
