@@ -35,10 +35,10 @@ def unpack_code(artifact: ArtifactFile, destination: Path) -> tuple[str, ...]:
         else:
             raise _refused(artifact, "It is none of .py, .zip, .tar.gz.", "Upload one .py file, a .zip or a .tar.gz.")
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, UnicodeDecodeError, NotImplementedError) as error:
-        raise _refused(artifact, f"The archive cannot be read: {error}.", "Make the archive anew and upload it.") from error
-    return tuple(
-        sorted(str(path.relative_to(destination)) for path in destination.rglob("*") if path.is_file())
-    )
+        raise _refused(
+            artifact, f"The archive cannot be read: {error}.", "Make the archive anew and upload it."
+        ) from error
+    return tuple(sorted(str(path.relative_to(destination)) for path in destination.rglob("*") if path.is_file()))
 
 
 def _unzip(archive: zipfile.ZipFile, destination: Path) -> None:

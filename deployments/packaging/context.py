@@ -16,9 +16,7 @@ _CONNECTION = "AzureWebJobsStorage"
 _BUS_CONNECTION = "ServiceBusConnection"
 
 
-def assemble(
-    *, destination: Path, scoring_root: Path, model: Path, code: Path | None, spec: Spec, parts: Parts
-) -> str:
+def assemble(*, destination: Path, scoring_root: Path, model: Path, code: Path | None, spec: Spec, parts: Parts) -> str:
     """Fill the empty folder `destination` with the package; returns its digest in hex.
 
     The model is copied byte for byte; times and modes are fixed, so the digest depends on content alone.

@@ -30,6 +30,7 @@ class LocalFunction(LocalResource):
     kind: str = "local.function"
     stage: Stage = Stage.DEPLOY
     title: str = "Function"
+    timeout: float = 300.0
     restartable: bool = True
     irreversible: str = "Its address and its key are lost."
 
