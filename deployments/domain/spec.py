@@ -167,7 +167,7 @@ class CachePart(Part):
     max_memory_mb: int = Field(default=64, ge=limits.MIN_CACHE_MB, le=limits.MAX_CACHE_MB)
     store_input: Literal["whole", "masked", "none"] = "whole"
     masked_fields: tuple[str, ...] = ()
-    timeout_ms: int = Field(default=50, ge=1, le=5_000, description="what one look into the cache may cost")
+    timeout_ms: int = Field(default=100, ge=1, le=5_000, description="what one look into the cache may cost")
 
     @model_validator(mode="after")
     def _masked(self) -> Self:
