@@ -66,6 +66,7 @@ def form(who: Who, **body: Any) -> Door:
 
 PAGES: dict[str, Door] = {
     "": look(SIGNED_IN),
+    "sample/": Door({"POST": SITE}, elsewhere=True),  # a deployer of the environment local, which is not here
     "search/": look(SIGNED_IN),
     "traffic/": look(SIGNED_IN),
     "test/": look(SIGNED_IN),
@@ -185,7 +186,9 @@ class Site:
 @pytest.fixture
 def site(db: None) -> Site:
     paper, elsewhere, root = factories.environment(), factories.environment("elsewhere"), factories.administrator()
-    failed = factories.finished(factories.started(factories.deployment("oak", tags={"paper-fault": "function=refused"})))
+    failed = factories.finished(
+        factories.started(factories.deployment("oak", tags={"paper-fault": "function=refused"}))
+    )
     offered = {"code": "missing", "message": "", "fix": {"field": "runtime.requirements", "add": "xgboost"}}
     failed.steps.filter(state="failed").update(error=offered)
     deployment = factories.deployment()

@@ -72,9 +72,14 @@ api.add_router("/deployments", cache.router, tags=["Cache"])
 api.add_router("/runs", runs.router, tags=["Runs"])
 api.add_router("", health.router, tags=["Health"])
 
-api.add_exception_handler(ConsoleError, problems.from_console_error)
-api.add_exception_handler(ValidationError, problems.from_validation_error)
-api.add_exception_handler(HttpError, problems.from_http_error)
-for unreadable in (SuspiciousOperation, MultiPartParserError, UnreadablePostError):
-    api.add_exception_handler(unreadable, problems.from_unreadable)
-api.add_exception_handler(Exception, problems.from_failure)
+HANDLERS: list[tuple[type[Exception], Any]] = [
+    (ConsoleError, problems.from_console_error),
+    (ValidationError, problems.from_validation_error),
+    (HttpError, problems.from_http_error),
+    (SuspiciousOperation, problems.from_unreadable),
+    (MultiPartParserError, problems.from_unreadable),
+    (UnreadablePostError, problems.from_unreadable),
+    (Exception, problems.from_failure),
+]
+for kind, handler in HANDLERS:
+    api.add_exception_handler(kind, handler)

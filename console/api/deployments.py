@@ -54,13 +54,13 @@ def list_deployments(
     status: DeploymentStatus | None = None,
 ) -> list[DeploymentSummary]:
     """The deployments of the environments in which you have a role, by name."""
-    rows = access.deployments(actor_of(request)).annotate(newest=Max("revisions__number")).order_by("name")
-    rows = rows.prefetch_related("resources")
+    rows = access.deployments(actor_of(request))
     if environment:
         rows = rows.filter(environment__name=environment)
     if status is not None:
         rows = rows.with_status(status)
-    return listed(request, response, rows, paging, lambda row: DeploymentSummary(**_summary(row, row.newest)))
+    shown = rows.annotate(newest=Max("revisions__number")).order_by("name").prefetch_related("resources")
+    return listed(request, response, shown, paging, lambda row: DeploymentSummary(**_summary(row, row.newest)))
 
 
 @router.post(

@@ -1,5 +1,7 @@
 """Test calls to a function."""
 
+from dataclasses import asdict
+
 from django.http import HttpRequest
 from ninja import Router
 
@@ -34,13 +36,4 @@ def call(request: HttpRequest, name: str, wish: InvocationWish) -> InvocationOut
         cache=wish.cache,
         label=wish.label,
     )
-    return InvocationOut(
-        status=answer.status,
-        headers=answer.headers,
-        body=answer.body,
-        cache=answer.cache,
-        key=answer.key or None,
-        duration_ms=answer.duration_ms,
-        timings=answer.timings,
-        cut=answer.cut,
-    )
+    return InvocationOut.model_validate({**asdict(answer), "key": answer.key or None})

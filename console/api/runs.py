@@ -13,7 +13,7 @@ from console.api.listing import Paging, listed
 from console.api.operations import refusals
 from console.api.schemas import EventOut, EventsOut, RunOut, RunSummary, RunWish, StepOut
 from deployments.domain.states import RunKind, RunState
-from deployments.models import Event, Run, StepRecord
+from deployments.models import Event, Run
 from deployments.services import access
 from deployments.services.access import Verb
 from deployments.services.idempotency import Answer
@@ -157,7 +157,7 @@ def _accepted(run: Run) -> Answer:
 
 
 def _shown(run: Run) -> RunOut:
-    return RunOut(**_summary(run), steps=[_step(step) for step in run.steps.all()])
+    return RunOut(**_summary(run), steps=[StepOut.from_orm(step) for step in run.steps.all()])
 
 
 def _summary(run: Run) -> dict[str, Any]:
@@ -170,28 +170,10 @@ def _summary(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "revision": run.revision.number,
         "retry_of": run.retry_of_id,
-        "error": run.error_detail.as_dict() if run.error_detail else None,
+        "error": run.error,
         "cancel_requested_at": run.cancel_requested_at,
         "created_by": run.created_by.get_username() if run.created_by else None,
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
     }
-
-
-def _step(step: StepRecord) -> StepOut:
-    return StepOut(
-        key=step.key,
-        title=step.title,
-        stage=step.stage,
-        action=step.action,
-        state=step.state,
-        outcome=step.outcome,
-        attempts=step.attempts,
-        detail=step.detail,
-        waiting_for=step.waiting_for,
-        waiting_action=step.waiting_action,
-        error=step.error_detail.as_dict() if step.error_detail else None,
-        started_at=step.started_at,
-        finished_at=step.finished_at,
-    )

@@ -171,10 +171,10 @@ class ErrorOut(Schema):
 
     code: str
     message: str
-    cause: str
-    action: str
-    raw: str
-    fix: dict[str, str]
+    cause: str = ""
+    action: str = ""
+    raw: str = Field("", description="as the other side said it")
+    fix: dict[str, str] = Field({}, description="what a button could do about it")
 
 
 class StepOut(Schema):

@@ -6,6 +6,7 @@ from .. import audit, policy
 from ..domain.environments import Role
 from ..domain.errors import NotAllowed, NotFound
 from ..models import Deployment, Environment, Run
+from ..models.deployments import DeploymentQuerySet
 from ..policy import Actor, Verb
 
 
@@ -38,7 +39,7 @@ def environment(actor: Actor, name: str, verb: Verb = Verb.VIEW) -> Environment:
     return found
 
 
-def deployments(actor: Actor) -> QuerySet[Deployment]:
+def deployments(actor: Actor) -> DeploymentQuerySet:
     """What the actor may see, with the facts of their status."""
     require_scope(actor)
     return (

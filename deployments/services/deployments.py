@@ -74,7 +74,9 @@ def change_deployment(
             locked.description = description
             locked.save(update_fields=["description"])
             audit.record(actor, "describe", locked.name, environment=deployment.environment)
-        if latest.spec.digest() == spec.digest() and latest.scoring_version == scoring_version(settings.SCORING_IMAGE_ROOT):
+        if latest.spec.digest() == spec.digest() and latest.scoring_version == scoring_version(
+            settings.SCORING_IMAGE_ROOT
+        ):
             return None
         revision = _add_revision(locked, spec, number=latest.number + 1, actor=actor, note=note)
         audit.record(

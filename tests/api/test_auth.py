@@ -35,9 +35,7 @@ def test_a_token_ends_with_its_user(api: Api) -> None:
     assert api("GET", "/deployments").status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("scopes", "status"), [(["read"], 403), (["read", "test"], 403), (["read", "deploy"], 202)]
-)
+@pytest.mark.parametrize(("scopes", "status"), [(["read"], 403), (["read", "test"], 403), (["read", "deploy"], 202)])
 def test_scopes_narrow_down_what_the_role_allows(api: Api, scopes: list[str], status: int) -> None:
     factories.deployment()
     narrowed = api_of(factories.administrator(), *scopes)

@@ -70,7 +70,10 @@ def test_the_data_epoch_is_raised_for_a_reason(api: Api, function: live.Function
     base = f"/deployments/{live.NAME}/cache/epoch"
     assert api("POST", base, {"reason": ""}).json()["field"] == "reason"
     raised = api("POST", base, {"reason": "prices reloaded"})
-    assert (raised.status_code, raised.json()["data_epoch"]) == (200, api("GET", "/deployments/digits").json()["data_epoch"])
+    assert (raised.status_code, raised.json()["data_epoch"]) == (
+        200,
+        api("GET", "/deployments/digits").json()["data_epoch"],
+    )
 
 
 def test_which_entries_must_be_said(api: Api, function: live.Function) -> None:

@@ -22,7 +22,7 @@ OPERATIONS = {
 }  # fmt: skip
 # Whether a run can move is a matter of the machine: it has tests of its own.
 LEFT_OUT = {"readyz"}
-EXAMPLES = 8
+EXAMPLES = 5
 
 
 def test_the_names_of_operations_stay(api: Api) -> None:
@@ -79,7 +79,10 @@ def test_calls_made_from_the_document_never_break_the_console(live_server: LiveS
             continue
         tried.add(operation.definition.raw["operationId"])
 
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        raw = operation.definition.raw
+        # What takes nothing cannot be given anything wrong.
+        modes = list(GenerationMode) if raw.get("parameters") or raw.get("requestBody") else [GenerationMode.POSITIVE]
+        for mode in modes:
 
             @given(case=operation.as_strategy(generation_mode=mode))
             @settings(
@@ -93,7 +96,9 @@ def test_calls_made_from_the_document_never_break_the_console(live_server: LiveS
                 if "name" in (case.path_parameters or {}):
                     case.path_parameters["name"] = "paper" if "environments" in case.path else "iris"
                 response = case.call(base_url=live_server.url, headers=headers)
-                assert response.status_code < 500, (case.method, response.url, case.body, response.text)
+                # A 503 where the document tells of it: nothing stands behind an address on paper.
+                documented = case.operation.definition.raw["responses"]
+                assert str(response.status_code) in documented, (case.method, case.formatted_path, response.text)
 
             call()
     assert tried == OPERATIONS - LEFT_OUT

@@ -11,7 +11,17 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from deployments.models import ApiToken, Deployment, Draft, IdempotentAnswer, Invocation, Run, Sample, Sighting, WorkerSeen
+from deployments.models import (
+    ApiToken,
+    Deployment,
+    Draft,
+    IdempotentAnswer,
+    Invocation,
+    Run,
+    Sample,
+    Sighting,
+    WorkerSeen,
+)
 from deployments.services.tokens import create_token
 from tests import factories
 from tests.engine.conftest import paper_world

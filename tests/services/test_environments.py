@@ -18,7 +18,12 @@ def test_made_then_changed() -> None:
     made = save_environment(actor=root, name="prod", target="paper", tone="prod", rules={"max_processes": 2})
     changed = save_environment(actor=root, name="prod", title="Production")
     assert made.pk == changed.pk
-    assert (changed.target, changed.tone, changed.title, changed.rules.max_processes) == ("paper", "prod", "Production", 2)
+    assert (changed.target, changed.tone, changed.title, changed.rules.max_processes) == (
+        "paper",
+        "prod",
+        "Production",
+        2,
+    )
     assert [entry.action for entry in AuditEntry.objects.order_by("pk")] == ["create_environment", "change_environment"]
     assert changed.history.count() == 2
 
