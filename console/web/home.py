@@ -7,19 +7,24 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from console.web.attention import attention
 from console.web.deployment_list import listed, narrowed, sorted_by
-from console.web.pages import page
+from console.web.pages import page, told
 from console.web.traffic import MOST_AT_ONCE
-from deployments.domain.states import DeploymentStatus
+from deployments.domain.errors import NotFound
+from deployments.domain.spec import Spec
+from deployments.domain.states import DeploymentStatus, RunKind
+from deployments.models import Artifact
 from deployments.services import access
 from deployments.services.access import Actor, Verb
-from deployments.services.runs import worker_seen
+from deployments.services.deployments import create_deployment
+from deployments.services.runs import start_run, worker_seen
 
 SHOWN = 8
 RUNS_SHOWN = 6
+SAMPLE, SAMPLE_ENVIRONMENT = "digits", "local"
 FOUND = 20
 WORKER_SILENT = timedelta(seconds=30)
 SERVING = frozenset({DeploymentStatus.LIVE, DeploymentStatus.DEGRADED})
@@ -31,7 +36,11 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What needs attention, then deployments and runs; with nothing deployed, what to begin with."""
     lines = listed(access.deployments(actor))
     if not lines:
-        context = {"may_deploy": access.may(actor, Verb.DEPLOY), "environments": access.environments(actor)}
+        context = {
+            "may_deploy": access.may(actor, Verb.DEPLOY),
+            "environments": access.environments(actor),
+            "sample": _sample_model(actor),
+        }
         return render(request, "home/empty.html", context)
     items = attention(actor, lines, worker_silent=not worker_seen(within=WORKER_SILENT))
     serving = [line.name for line in lines if line.status in SERVING]
@@ -44,6 +53,21 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
         "may_deploy": access.may(actor, Verb.DEPLOY),
     }
     return render(request, "home/home.html", context)
+
+
+@page
+@require_POST
+def sample(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Define the sample deployment and start it, with nothing to fill in."""
+    place = access.environment(actor, SAMPLE_ENVIRONMENT, Verb.DEPLOY)
+    model = _sample_model(actor)
+    if model is None:
+        raise NotFound("The sample model is not in the store.")
+    with told(request):
+        spec = Spec.load({"model": {"artifact": model.pk}})
+        made = create_deployment(actor=actor, name=SAMPLE, environment=place, spec=spec, note=_("the sample model"))
+        return redirect("web:run", start_run(actor=actor, deployment=made, kind=RunKind.DEPLOY).pk)
+    return redirect("web:home")
 
 
 @page
@@ -92,3 +116,11 @@ def _pick(request: HttpRequest, actor: Actor, *, to: str, title: str, empty: str
     return render(
         request, "home/pick.html", {"crumbs": [(title, "")], "title": title, "choices": choices, "empty": empty}
     )
+
+
+def _sample_model(actor: Actor) -> Artifact | None:
+    """The model that the first start trained, for whoever may deploy it where it belongs."""
+    place = access.environments(actor).filter(name=SAMPLE_ENVIRONMENT).first()
+    if place is None or not access.may(actor, Verb.DEPLOY, place):
+        return None
+    return Artifact.objects.filter(name=f"{SAMPLE}.joblib").order_by("-created_at").first()

@@ -10,6 +10,7 @@ app_name = "web"
 urlpatterns = [
     *wizard_urls,
     path("", home.home, name="home"),
+    path("sample/", home.sample, name="sample"),
     path("search/", home.search, name="search"),
     path("traffic/", traffic.traffic, name="traffic"),
     path("test/", home.pick_test, name="pick_test"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 from console.web.traffic import chart, together, told
 from deployments.cache.statistics import CacheStatistics, Latency, Point, Savings, ServerFacts
 from deployments.domain.states import RunKind
-from deployments.models import Environment, Sighting, WorkerSeen
+from deployments.models import Environment, Run, Sighting, WorkerSeen
 from deployments.services.deployments import change_deployment
 from deployments.services.tokens import create_token
 from tests import factories
@@ -24,6 +24,22 @@ def home(client: Client) -> str:
 def test_with_nothing_deployed_home_says_how_to_begin(deployer: Client, viewer: Client) -> None:
     assert reverse("web:wizard_new") in home(deployer)
     assert "Somebody with the role deployer" in home(viewer)
+
+
+def test_the_sample_is_deployed_with_one_button(deployer: Client, browse: Browse) -> None:
+    """Its model is in the store since the first start; who may not deploy locally is not offered it."""
+    local = factories.environment("local", "paper")
+    model = factories.artifact(name="digits.joblib")
+    starter = browse(factories.member("lena", local, "deployer"))
+    button = reverse("web:sample")
+    assert button not in home(deployer)
+    assert deployer.post(button).status_code == 404
+    assert button in home(starter)
+    answer = starter.post(button)
+    run = Run.objects.get()
+    assert answer["Location"] == reverse("web:run", args=[run.pk])
+    assert (run.deployment.name, run.revision.spec.model.artifact) == ("digits", model.pk)
+    assert "The name digits is taken" in starter.post(button, follow=True).content.decode()
 
 
 def test_a_stranger_is_told_whom_to_ask(paper: Environment, browse: Browse) -> None:
