@@ -54,6 +54,7 @@ class CacheForm(StepForm):
         label=_("Unit"),
         required=False,
         choices=[("days", _("days")), ("hours", _("hours")), ("minutes", _("minutes")), ("seconds", _("seconds"))],
+        widget=forms.Select(attrs={"aria-label": _("Unit")}),
     )
     size = forms.ChoiceField(
         label=_("Size"),
@@ -104,7 +105,7 @@ class CacheForm(StepForm):
         cache: dict[str, Any] = {
             "policy": self.got("policy", "on"),
             "store_input": self.got("store_input", "whole"),
-            "timeout_ms": self.got("timeout_ms", 50),
+            "timeout_ms": self.got("timeout_ms", 100),
             "masked_fields": self._masked() if self.got("store_input") == "masked" else [],
         }
         if (ttl := self._ttl_seconds()) is not None:
