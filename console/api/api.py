@@ -16,7 +16,7 @@ from deployments.domain.errors import ConsoleError
 
 ABOUT = """
 Deploys trained models as functions with a cache in front of them. Every call needs a token, `Authorization: Bearer
-TOKEN`; the page *API tokens* or `manage.py create_token USER --scopes read deploy test` makes one. Its scopes
+TOKEN`; the page API tokens or `manage.py create_token USER --scopes read deploy test` makes one. Its scopes
 (`read`, `test`, `deploy`, `cache:write`, `admin`) narrow down what its user's roles allow.
 
 Errors are problem details (RFC 9457) with what happened, the likely cause and the next action. Lists are arrays;

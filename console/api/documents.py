@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -33,7 +35,7 @@ def reference(request: HttpRequest) -> HttpResponse:
     found = document()
     context = {
         "title": _("REST API"),
-        "about": found["info"]["description"].split("\n\n"),
+        "about": [_prose(paragraph) for paragraph in found["info"]["description"].split("\n\n")],
         "groups": groups(found, base=request.build_absolute_uri("/").rstrip("/")),
         "models": [
             {"name": name, "about": schema.get("description", ""), "kind": _kind(schema), "fields": _fields(schema)}
@@ -117,19 +119,29 @@ def _operation(found: dict[str, Any], base: str, path: str, method: str, told: d
         method=method,
         path=path,
         summary=told["summary"],
-        about=told.get("description", ""),
+        about=_prose(told.get("description", "")),
         open="security" not in told,
         parameters=[
-            Field(item["name"], _kind(item["schema"]), "", item["required"], item["schema"].get("description", ""))
+            Field(
+                item["name"], _kind(item["schema"]), "", item["required"], _prose(item["schema"].get("description", ""))
+            )
             for item in told.get("parameters", [])
         ],
         body=example or media,
         body_target=_target(schema),
         replies=[
-            Reply(str(status), reply["description"], *_reply_type(reply)) for status, reply in told["responses"].items()
+            Reply(str(status), reply["description"], *_reply_type(reply))
+            for status, reply in sorted(told["responses"].items())
         ],
         call=_call(base, path, method, media, json.dumps(_example(found, schema)) if example else ""),
     )
+
+
+def _prose(text: str) -> SafeString:
+    """Text with what stands between backticks as code."""
+    parts = text.split("`")
+    marked = (format_html("<code>{}</code>", part) if index % 2 else part for index, part in enumerate(parts))
+    return format_html_join("", "{}", ((part,) for part in marked))
 
 
 def _call(base: str, path: str, method: str, media: str, example: str) -> str:
@@ -150,7 +162,7 @@ def _reply_type(reply: dict[str, Any]) -> tuple[str, str]:
 def _fields(schema: dict[str, Any]) -> list[Field]:
     needed = schema.get("required", [])
     return [
-        Field(name, _kind(part), _target(part), name in needed, part.get("description", ""))
+        Field(name, _kind(part), _target(part), name in needed, _prose(part.get("description", "")))
         for name, part in schema.get("properties", {}).items()
     ]
 

@@ -159,9 +159,11 @@ class PlanOut(Schema):
 class RunWish(Wish):
     """A run to start."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "deploy"}]})
+
     kind: RunKind
     revision: int | None = Field(None, ge=1, le=2**31 - 1, description="an earlier one is a rollback")
-    confirm: str = Field("", description="the deployment's name; for destroy", examples=["iris"])
+    confirm: str = Field("", description="the deployment's name; for destroy")
     reason: str = Field("", max_length=200)
     plan: str = Field("", max_length=64, description="digest of the plan that was approved")
 
