@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 
 def duration(seconds: float | timedelta | None) -> str:
-    """`1 m 52 s`, `31 s`, `2 h 05 m`, `420 ms`; empty for None."""
+    """`1 m 52 s`, `31 s`, `2 h 05 m`, `5 min`, `420 ms`; empty for None."""
     if seconds is None:
         return ""
     if isinstance(seconds, timedelta):
@@ -21,10 +21,10 @@ def duration(seconds: float | timedelta | None) -> str:
         return _("%(n)d s") % {"n": int(seconds)}
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return _("%(m)d m %(s)02d s") % {"m": minutes, "s": rest}
+        return _("%(m)d m %(s)02d s") % {"m": minutes, "s": rest} if rest else _("%(m)d min") % {"m": minutes}
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return _("%(h)d h %(m)02d m") % {"h": hours, "m": minutes}
+        return _("%(h)d h %(m)02d m") % {"h": hours, "m": minutes} if minutes else _("%(h)d h") % {"h": hours}
     return ngettext("%(n)d day", "%(n)d days", hours // 24) % {"n": hours // 24}
 
 

@@ -98,7 +98,7 @@ def lay_out(plan: Plan) -> PlanView:
             )
         waves.append(_wave(rows, first=depth == 0))
     return PlanView(
-        ticks=axis.ticks(),
+        ticks=axis.ticks() if total else [],
         waves=waves,
         summary=summary(plan),
         destroy=plan.destroy,
