@@ -24,7 +24,7 @@ from deployments.services.access import Actor, Verb
 
 SPANS = ((60, "1h"), (1440, "24h"), (10_080, "7d"), (43_200, "30d"))
 DAY = 1440
-PER_PAGE = 50
+PER_PAGE = 20
 MOST_LISTED = 20
 
 

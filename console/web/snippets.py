@@ -23,7 +23,7 @@ def snippets(
 ) -> list[Snippet]:
     """Curl, Python and JavaScript; a body that is too long to be read is taken from a file."""
     where = f"{url}?{urlencode(query, doseq=True)}" if query else url
-    text = json.dumps(body)
+    text = json.dumps(body, separators=(",", ":"))
     return [
         Snippet("curl", "curl", _curl(where, text, method, headers)),
         Snippet("python", "Python", _python(where, body, text, method, headers)),

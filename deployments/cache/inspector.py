@@ -144,9 +144,7 @@ def read_entry(client: "redis.Redis", space: KeySpace, key: str, *, with_input: 
     name = space.name(key)
     if name is None:
         raise _no_such(key)
-    asked = client.pipeline(transaction=False)
-    _ask(asked, key, VALUE_PREVIEW)
-    facts = Facts(*asked.execute(raise_on_error=False))
+    (facts,) = _asked(client, [key], VALUE_PREVIEW)
     row = _row(key, name, facts, with_input)
     if row is None:
         raise _no_such(key)
@@ -236,14 +234,9 @@ def _rows(
     client: "redis.Redis", space: KeySpace, keys: Sequence[bytes], with_inputs: bool
 ) -> tuple[EntryRow, ...]:
     """The attributes of one page's keys, asked in one round trip."""
-    asked = client.pipeline(transaction=False)
-    for raw in keys:
-        _ask(asked, raw, ROW_PREVIEW)
-    answers = asked.execute(raise_on_error=False) if keys else []
     rows = []
-    for index, key in enumerate(map(_name, keys)):
+    for key, facts in zip(map(_name, keys), _asked(client, keys, ROW_PREVIEW), strict=True):
         name = space.name(key)
-        facts = Facts(*answers[index * ASKED : (index + 1) * ASKED])
         row = _row(key, name, facts, with_inputs) if name else None
         if row is not None:
             rows.append(row)
@@ -270,15 +263,19 @@ class Facts:
         return head.decode(errors="backslashreplace").replace("\0", "\\x00")
 
 
-ASKED = 5
-
-
-def _ask(asked: Any, key: str | bytes, preview: int) -> None:
-    asked.pttl(key)
-    asked.memory_usage(key)
-    asked.object("FREQ", key)
-    asked.strlen(key)
-    asked.getrange(key, 0, preview - 1)
+def _asked(client: "redis.Redis", keys: Sequence[str | bytes], preview: int) -> list[Facts]:
+    asked = client.pipeline(transaction=False)
+    # Looking must not count as use: the server would keep longer what people look at. Older ones than
+    # Redis 7.2 refuse it, and then the counter is at least read before the value.
+    asked.execute_command("CLIENT", "NO-TOUCH", "ON")
+    for key in keys:
+        asked.pttl(key)
+        asked.memory_usage(key)
+        asked.object("FREQ", key)
+        asked.strlen(key)
+        asked.getrange(key, 0, preview - 1)
+    answers = asked.execute(raise_on_error=False)[1:] if keys else []
+    return [Facts(*answers[start : start + 5]) for start in range(0, len(answers), 5)]
 
 
 def _row(key: str, name: EntryName, facts: Facts, with_input: bool) -> EntryRow | None:
