@@ -41,7 +41,7 @@ def statistics(
 def entries(
     request: HttpRequest,
     name: str,
-    cursor: Annotated[str, Query(max_length=100_000, description="of the last answer")] = "",
+    cursor: Annotated[str, Query(max_length=3_500, description="of the last answer")] = "",
     match: Annotated[str, Query(max_length=300, description="part of a key, or a pattern with * and ?")] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> EntryPage:

@@ -5,7 +5,7 @@ import re
 import pytest
 import schemathesis
 from django.test import Client
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from pytest_django.live_server_helper import LiveServer
 from schemathesis.generation import GenerationMode
 
@@ -22,7 +22,7 @@ OPERATIONS = {
 }  # fmt: skip
 # Whether a run can move is a matter of the machine: it has tests of its own.
 LEFT_OUT = {"readyz"}
-EXAMPLES = 5
+EXAMPLES = 3
 
 
 def test_the_names_of_operations_stay(api: Api) -> None:
@@ -89,6 +89,7 @@ def test_calls_made_from_the_document_never_break_the_console(live_server: LiveS
                 max_examples=EXAMPLES,
                 deadline=None,
                 database=None,
+                phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
             def call(case: schemathesis.Case) -> None:
