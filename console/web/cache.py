@@ -230,7 +230,8 @@ def _opened_or_none(actor: Actor, found: Deployment, key: str) -> Opened | None:
 def _fresh(request: HttpRequest, actor: Actor, found: Deployment, entry: Opened | None) -> Invocation | None:
     """The call that scored the opened entry's input again; only one of the same digest is of the same input."""
     number = request.GET.get("fresh", "")
-    if entry is None or not (number.isdecimal() and len(number) < 19) or not access.may(actor, Verb.VIEW_INPUTS, found.environment):
+    is_number = number.isdecimal() and len(number) < 19
+    if entry is None or not is_number or not access.may(actor, Verb.VIEW_INPUTS, found.environment):
         return None
     made = invocations.history(actor=actor, deployment=found).filter(pk=int(number)).first()
     same = made is not None and made.key.rpartition(":")[2] == entry.row.digest

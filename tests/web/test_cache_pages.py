@@ -96,7 +96,7 @@ def test_pages_go_on_where_the_last_one_ended(client: Client, digits: Deployment
     assert sorted(seen) == sorted(wanted)
 
 
-@pytest.mark.parametrize("query", ["?cursor=nonsense", "?cursor=1.2.%21", "?span=never", "?order=nothing", "?fresh=1&key=x"])
+@pytest.mark.parametrize("query", ["?cursor=no", "?cursor=1.2.%21", "?span=never", "?order=nothing", "?fresh=1&key=x"])
 def test_an_address_written_by_hand_is_taken_as_far_as_it_goes(client: Client, keys: list[str], query: str) -> None:
     assert "Entries" in text_of(client, query)
 
