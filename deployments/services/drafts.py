@@ -128,7 +128,9 @@ def deploy_draft(
             )
         else:
             change_deployment(actor=actor, deployment=deployment, spec=spec, note=note)
-            Deployment.objects.filter(pk=deployment.pk).update(description=description)
+            if description != deployment.description:
+                deployment.description = description
+                deployment.save(update_fields=["description"])
         run = start_run(
             actor=actor, deployment=deployment, kind=RunKind.DEPLOY, reason=note, approved_plan=approved_plan
         )

@@ -5,20 +5,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState, sync_playwright
 
 from tests.browser.running import Console, running
 
-Theme = Literal["light", "dark"]
 PATIENCE_MS = 15_000
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A signed-in browser of one size and theme."""
+    """A signed-in browser."""
 
     page: Page
     complaints: list[str]
@@ -59,12 +58,13 @@ def visit(browser: Browser, console: Console, signed_in: StorageState) -> Iterat
     """Opens signed-in pages. What the browser complains of, a blocked style or script among it, fails the test."""
     opened: list[tuple[Any, list[str]]] = []
 
-    def open_page(*, width: int = 1440, theme: Theme = "light", script: bool = True) -> Visitor:
+    def open_page(*, script: bool = True) -> Visitor:
         context = browser.new_context(
             base_url=console.url,
             storage_state=signed_in,
-            viewport={"width": width, "height": 900},
-            color_scheme=theme,
+            viewport={"width": 1440, "height": 900},
+            # A colour that is still fading in has another contrast than the one it ends with.
+            reduced_motion="reduce",
             java_script_enabled=script,
         )
         context.set_default_timeout(PATIENCE_MS)

@@ -1,16 +1,14 @@
 """What every page holds in both themes, on a desk and on a telephone."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import Theme, Visitor
+from tests.browser.basics import problems_of
+from tests.browser.conftest import Visitor
 
 pytestmark = pytest.mark.browser
 
-BASICS = Path(__file__).with_name("basics.js").read_text(encoding="utf-8")
-WIDTHS = {"desk": 1440, "telephone": 390}
 PAGES = (
     "/",
     "/deployments/",
@@ -35,17 +33,14 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", list(WIDTHS))
-def test_pages_hold_the_basics(visit: Callable[..., Visitor], theme: Theme, width: str) -> None:
-    page = visit(width=WIDTHS[width], theme=theme).page
-    found: list[str] = []
-    for path in PAGES:
-        answer = page.goto(path)
-        assert answer is not None
-        assert answer.ok, f"{path}: {answer.status}"
-        found += [f"{path}: {problem}" for problem in page.evaluate(BASICS)]
-    assert not found, "\n".join(found)
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_holds_the_basics(visit: Callable[..., Visitor], path: str) -> None:
+    page = visit().page
+    answer = page.goto(path)
+    assert answer is not None
+    assert answer.ok, answer.status
+    problems = problems_of(page)
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("path", ["/", "/deployments/digits/", "/deploy/", "/runs/1/"])

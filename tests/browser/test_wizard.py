@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Theme, Visitor
-from tests.browser.test_pages import BASICS, WIDTHS
+from tests.browser.basics import problems_of
+from tests.browser.conftest import Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -28,12 +28,8 @@ def step(page: Page, name: str) -> None:
     expect(page.locator("[aria-current=step]")).to_contain_text(name)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", list(WIDTHS))
-def test_every_step_holds_the_basics_with_and_without_errors(
-    visit: Callable[..., Visitor], models: Path, theme: Theme, width: str
-) -> None:
-    page = visit(width=WIDTHS[width], theme=theme).page
+def test_every_step_holds_the_basics_with_and_without_errors(visit: Callable[..., Visitor], models: Path) -> None:
+    page = visit().page
     draft = begin(page, models / "iris.joblib")
     page.goto(f"{draft}function/")
     page.get_by_label("Name", exact=True).fill("Not a name")
@@ -44,7 +40,7 @@ def test_every_step_holds_the_basics_with_and_without_errors(
     found: list[str] = []
     for name in STEPS:
         page.goto(f"{draft}{name}/?check=1")
-        found += [f"{name}: {problem}" for problem in page.evaluate(BASICS)]
+        found += problems_of(page)
     assert not found, "\n".join(found)
 
 

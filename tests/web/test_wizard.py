@@ -453,3 +453,32 @@ def test_the_plan_in_the_page_is_the_services_own(browser: Client, env: Environm
     actor = factories.member("dora", env, "deployer")
     spec = factories.spec()
     assert found.digest == plans.plan(actor=actor, environment=env, spec=spec, name="iris").digest
+
+
+def titles(browser: Client, draft: Draft, verdict: str) -> list[str]:
+    checks = browser.get(step_url(draft, "review")).context["checks"]
+    return [check.title for check in checks.having(verdict)]
+
+
+def test_a_package_that_nothing_brings_is_warned_of_until_it_is_listed(browser: Client) -> None:
+    draft = begun(browser, b"\x80\x04\x8c\x0fxgboost.sklearn\x94")
+    assert "xgboost may be missing" in titles(browser, draft, "warn")
+    send(browser, draft, "model", requirements="XGBoost == 2.1.3")
+    assert "xgboost may be missing" not in titles(browser, draft, "warn")
+
+
+def test_a_console_without_a_worker_or_local_execution_says_so(settings: Any) -> None:
+    settings.LOCAL_EXECUTION_ENABLED = False
+    local = factories.environment("here", target="local")
+    client = Client()
+    client.force_login(factories.member("dora", local, "deployer").user)
+    draft = begun(client)
+    send(client, draft, "environment", environment="here")
+    assert "Environment" in titles(client, draft, "fail")
+    assert "No worker has answered lately" in titles(client, draft, "warn")
+
+
+def test_a_model_whose_file_is_gone_fails(browser: Client) -> None:
+    draft = begun(browser, b"\x80\x04a file that goes")
+    Artifact.objects.get(pk=draft.data["steps"]["model"]["artifact"]).path.unlink()
+    assert "The model’s file is gone" in titles(browser, draft, "fail")

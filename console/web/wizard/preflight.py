@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.web.wizard.model_form import ModelForm
 from console.web.wizard.steps import STEPS, Assessment
-from deployments.models import Environment
 from deployments.services.findings import Findings, findings
 from deployments.services.runs import worker_seen
 
@@ -137,14 +135,6 @@ def _environment(found: Assessment) -> Iterator[Check]:
     if environment is None or "environment" in found.forms["environment"].errors:
         return
     yield Check("pass", _("You may deploy here"), _("your role in %(name)s allows it") % {"name": environment.name})
-    if environment.target == Environment.Kind.LOCAL and not settings.LOCAL_EXECUTION_ENABLED:
-        yield Check(
-            "fail",
-            _("Models are not run on this machine"),
-            _("Local execution is switched off: choose another environment, or ask who runs the console."),
-            "environment",
-            "id_environment",
-        )
 
 
 def _revision(found: Assessment, base: int | None) -> Iterator[Check]:

@@ -31,8 +31,14 @@ def review(request: HttpRequest, actor: Actor, draft: Draft) -> HttpResponse:
     note = request.POST.get("note", "").strip()[:NOTE_LENGTH]
     drafts.save_draft(actor=actor, draft=draft, data={**draft.data, "note": note})
     if request.POST.get("go") != "approve":
-        return redirect("web:deployments")
+        return leave(request, draft)
     return _approve(request, actor, draft, found, note)
+
+
+def leave(request: HttpRequest, draft: Draft) -> HttpResponse:
+    """Back to the list, saying where the draft is found again."""
+    messages.success(request, _("The draft of %(name)s is kept: go on with it under Deploy a model.") % {"name": draft})
+    return redirect("web:deployments")
 
 
 @page
@@ -129,7 +135,9 @@ def _plan(request: HttpRequest, actor: Actor, found: Assessment) -> plans.Plan |
 
 def _is_same(found: Assessment) -> bool:
     deployment = found.situation.deployment
-    return bool(deployment and found.spec and found.spec.digest() == deployment.latest_revision().spec.digest())
+    if deployment is None or found.spec is None or found.description != deployment.description:
+        return False
+    return found.spec.digest() == deployment.latest_revision().spec.digest()
 
 
 def _changes_nothing(plan: plans.Plan) -> bool:

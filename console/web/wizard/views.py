@@ -12,7 +12,7 @@ from console.web.pages import page
 from console.web.wizard.forms import StepForm, lines
 from console.web.wizard.frame import after, before, frame
 from console.web.wizard.function_form import name_problem, suggestion
-from console.web.wizard.review import review
+from console.web.wizard.review import leave, review
 from console.web.wizard.situation import Situation, Values
 from console.web.wizard.steps import REVIEW, STEPS, Assessment, assess, steps_of, values_of
 from console.web.wizard.uploads import keep_uploads
@@ -113,12 +113,13 @@ def _save(request: HttpRequest, actor: Actor, draft: Draft | None, situation: Si
             found.forms[step].errors.pop(name, None)
             found.forms[step].add_error(name, sentence)
         return _show(request, draft, found, step, status=422)
-    return _go(request.POST.get("go", "next"), draft, found, step)
+    return _go(request, draft, found, step)
 
 
-def _go(where: str, draft: Draft, found: Assessment, step: str) -> HttpResponse:
+def _go(request: HttpRequest, draft: Draft, found: Assessment, step: str) -> HttpResponse:
+    where = request.POST.get("go", "next")
     if where == "leave":
-        return redirect("web:deployments")
+        return leave(request, draft)
     if where == "back":
         return redirect("web:wizard_step", draft.pk, before(step))
     if where in STEPS or where == REVIEW:
