@@ -179,11 +179,26 @@ class Application:
             event = await receive()
             if event["type"] == "lifespan.startup":
                 self._service.start()
+                if (descriptor := self._service.settings.ready_fd) is not None:
+                    # No request is taken before startup is complete, so that this process can share its socket
+                    # with an older one; where the model cannot be opened, none ever is.
+                    await self._service.loaded()
+                    self._tell(descriptor)
+                if descriptor is not None and self._service.failure is not None:
+                    await self._service.stop()
+                    await send({"type": "lifespan.startup.failed", "message": "the model could not be opened"})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self._service.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _tell(self, descriptor: int) -> None:
+        """Write one line of JSON, what `/healthz` answers, to whoever waits for the model to be open."""
+        _, health = self._health({"type": "http"})
+        with open(descriptor, "wb") as waiting:
+            waiting.write(msgspec.json.encode(health) + b"\n")
 
 
 def cache_wish(cache_control: str | None) -> CacheWish:

@@ -47,6 +47,7 @@ class Settings:
     masked_fields: frozenset[str]
     epoch_floor: int
     log_level: str
+    ready_fd: int | None = None
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -68,6 +69,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         masked_fields=frozenset(_names(environ.get("SCORING_MASKED_FIELDS", ""))),
         epoch_floor=_integer("SCORING_DATA_EPOCH", environ.get("SCORING_DATA_EPOCH") or "0"),
         log_level=(environ.get("SCORING_LOG_LEVEL") or "INFO").upper(),
+        ready_fd=_integer("SCORING_READY_FD", environ["SCORING_READY_FD"]) if environ.get("SCORING_READY_FD") else None,
     )
 
 

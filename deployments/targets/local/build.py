@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     started = time.monotonic()
     outcome: dict[str, Any]
     try:
-        outcome = {"outputs": _build(folder, job)}
+        outcome = _build(folder, job)
         print(f"Packaged in {time.monotonic() - started:.1f} s.")
     except ConsoleError as error:
         outcome = {"error": error.detail.as_dict()}
@@ -62,7 +62,7 @@ def scoring_digest(scoring_root: Path) -> str:
     return tree_digest(scoring_root, source_files(scoring_root))
 
 
-def _build(folder: Folder, job: dict[str, Any]) -> dict[str, str]:
+def _build(folder: Folder, job: dict[str, Any]) -> dict[str, Any]:
     spec = Spec.load(job["spec"])
     artifacts = {key: ArtifactFile(**{**value, "path": Path(value["path"])}) for key, value in job["artifacts"].items()}
     scoring_root = Path(job["scoring_root"])
@@ -100,7 +100,7 @@ def _build(folder: Folder, job: dict[str, Any]) -> dict[str, str]:
         if re.fullmatch(r"[0-9a-f]{64}", other.name) and other.name not in (digest, job.get("serving")):
             shutil.rmtree(other, ignore_errors=True)
     manifest = build_manifest(spec, parts)
-    return {
+    outputs = {
         "digest": digest,
         "package": str(target),
         "python": str(environment.python),
@@ -108,6 +108,7 @@ def _build(folder: Folder, job: dict[str, Any]) -> dict[str, str]:
         "estimator": str(manifest["estimator"]),
         "executes": EXECUTES,
     }
+    return {"outputs": outputs, "own_lock": environment.lock if environment.own else ""}
 
 
 def _unpack_code(spec: Spec, artifacts: dict[str, ArtifactFile], staging: Path) -> Path | None:
@@ -146,15 +147,14 @@ def _environment(spec: Spec, artifacts: dict[str, ArtifactFile], model: Path, jo
     return make_environment(
         wanted,
         root=Path(job["root"]) / "venvs",
-        env={**job["index_env"], **_credentials()},
+        env={**job["index_env"], **credentials(os.environ.get(CREDENTIALS, ""))},
         index_url=index.url if index else "",
         say=print,
     )
 
 
-def _credentials() -> dict[str, str]:
-    """uv's variables for the index called private, from `user:password` or a token."""
-    secret = os.environ.get(CREDENTIALS, "")
+def credentials(secret: str) -> dict[str, str]:
+    """uv's variables for the index called private, from `user:password` or a token; none for ""."""
     if not secret:
         return {}
     user, colon, password = secret.partition(":")

@@ -89,6 +89,11 @@ def spawn(
     write_json(folder.launched, {"job": identity})
 
 
+def hand_over(folder: Folder, *, argv: list[str], job: Mapping[str, Any]) -> None:
+    """Give the running child its next job; it goes over to it by itself, or notes why it cannot."""
+    write_json(folder.next, {**job, "id": uuid4().hex, "argv": argv, "spawned_at": time.time()})
+
+
 def end(folder: Folder) -> None:
     """Begin to end the child and to remove the folder; returns at once."""
     if not folder.path.exists():

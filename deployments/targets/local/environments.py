@@ -43,10 +43,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class MadeEnvironment:
-    """An environment ready to run: its interpreter and the lock it was made from."""
+    """An environment ready to run: its interpreter, the lock it was made from, and whether it is the console's own."""
 
     python: Path
     lock: str
+    own: bool = False
 
 
 def conda_requirements(text: str) -> tuple[str, ...]:
@@ -130,7 +131,16 @@ def own_environment(wanted: Wanted) -> MadeEnvironment | None:
             seen.add(key)
             queue += _needs(distribution, requirement.extras)
     lock = "".join(f"{name}=={version}\n" for name, version in sorted(pinned.items()))
-    return MadeEnvironment(Path(sys.executable), lock)
+    return MadeEnvironment(Path(sys.executable), lock, own=True)
+
+
+def still_holds(lock: str) -> bool:
+    """Whether the console's environment still has what it had when the lock was written."""
+    pinned = (line.split("==") for line in lock.splitlines())
+    try:
+        return all(metadata.version(name) == version for name, version in pinned)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def make_environment(

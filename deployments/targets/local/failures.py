@@ -50,6 +50,15 @@ def uv_failure(text: str) -> ResourceFailed:
     raw = "\n".join(text.strip().splitlines()[-_RAW_LINES:])
     if "No space left on device" in plain:
         return disk_full(raw)
+    if re.search(r"40[13] (?:Unauthorized|Forbidden)|[Mm]issing credentials|authentication credentials", plain):
+        return ResourceFailed(
+            "The package index refused the console.",
+            code="index_refused",
+            cause="The index needs credentials, or those in runtime.index.credentials are wrong or expired.",
+            action="Correct the secret that runtime.index.credentials names, then retry.",
+            field="runtime.index",
+            raw=raw,
+        )
     if found := re.search(r"Because (\S+) was not found in the (?:package registry|provided package locations)", plain):
         name = re.split(r"[=<>~!\[]", found[1])[0]
         return ResourceFailed(
@@ -80,15 +89,6 @@ def uv_failure(text: str) -> ResourceFailed:
             cause="The version was never published, was withdrawn, or is not in this package index.",
             action="Choose a version that exists in runtime.requirements.",
             field="runtime.requirements",
-            raw=raw,
-        )
-    if re.search(r"40[13] (?:Unauthorized|Forbidden)|Missing credentials|authentication", plain):
-        return ResourceFailed(
-            "The package index refused the console.",
-            code="index_refused",
-            cause="The index needs credentials, or those in runtime.index.credentials are wrong or expired.",
-            action="Correct the secret that runtime.index.credentials names, then retry.",
-            field="runtime.index",
             raw=raw,
         )
     if re.search(r"[Ff]ailed to fetch|error sending request|dns error|Could not connect|timed out|tls", plain):

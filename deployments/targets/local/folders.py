@@ -55,6 +55,11 @@ class Folder:
         return self.path / "job.json"
 
     @property
+    def next(self) -> Path:
+        """The job that a running child is to go over to."""
+        return self.path / "next.json"
+
+    @property
     def child(self) -> Path:
         """Which process does which job: written by the child itself before exec."""
         return self.path / "child.json"

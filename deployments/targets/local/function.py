@@ -15,6 +15,7 @@ from .folders import read_json
 from .logs import tail
 from .ports import HOST, confirm_port, known_port, reserve_port
 from .resource import LocalResource
+from .servers import opening_failure
 
 _TIMEOUT = 1.0  # seconds that a look at the server may take
 _MOST_HEALTH_BYTES = 64 * 1024
@@ -57,7 +58,7 @@ class LocalFunction(LocalResource):
             "memory": f"{self.spec.hosting.memory_mb} MB for each process",
             "processes": str(self.spec.hosting.processes),
             "cache": self.spec.cache.policy,
-            "on update": "restarted in place, on the same port: some seconds without answers",
+            "on update": "a new process takes over on the same port when its model is open; no request is lost",
         }
 
     def observe(self, ctx: Context) -> Observation:
@@ -72,11 +73,11 @@ class LocalFunction(LocalResource):
             case Phase.HALF_GONE:
                 return Broken(ErrorDetail("half_removed", "The removal of the function was interrupted."))
             case Phase.ENDED:
-                return Broken(self._ended())
+                return Broken(self._ended(look))
         return self._running(ctx, look)
 
     def create(self, ctx: Context) -> None:
-        """Start the server, or replace the one that runs."""
+        """Start the server, or have the one that runs go over to what is wanted now."""
         spec = self.spec
         if spec is None:
             raise ResourceFailed("This function is only remembered: it can be removed, not made.")
@@ -86,29 +87,29 @@ class LocalFunction(LocalResource):
         cache = ctx.outputs.get("cache", {})
         port = reserve_port(self.folder)
         self.folder.secret("key")
-        children.spawn(
-            self.folder,
-            argv=children.module_command("serve", str(self.folder.path)),
-            job={
-                "fingerprint": self.fingerprint(ctx),
-                "port": port,
-                "package": image["package"],
-                "python": image["python"],
-                "model_version": image["model_version"],
-                "estimator": image.get("estimator", ""),
-                "route": _route(spec),
-                "needs_key": isinstance(spec.trigger, HttpTrigger) and spec.trigger.auth_level != "anonymous",
-                "cache_port": cache.get("port", 0),
-                "cache_socket": cache.get("socket", ""),
-                "cache_folder": str(self.sibling("cache").path),
-                "memory_mb": spec.hosting.memory_mb,
-                "processes": spec.hosting.processes,
-                "sandbox": self.config.sandbox,
-                "owner": self.name,
-                "environment": _environment(spec, ctx),
-            },
-            env=children.plain_environment(),
-        )
+        job = {
+            "fingerprint": self.fingerprint(ctx),
+            "port": port,
+            "package": image["package"],
+            "python": image["python"],
+            "model_version": image["model_version"],
+            "estimator": image.get("estimator", ""),
+            "route": _route(spec),
+            "needs_key": isinstance(spec.trigger, HttpTrigger) and spec.trigger.auth_level != "anonymous",
+            "cache_port": cache.get("port", 0),
+            "cache_socket": cache.get("socket", ""),
+            "cache_folder": str(self.sibling("cache").path),
+            "memory_mb": spec.hosting.memory_mb,
+            "processes": spec.hosting.processes,
+            "sandbox": self.config.sandbox,
+            "owner": self.name,
+            "environment": _environment(spec, ctx),
+        }
+        argv = children.module_command("serve", str(self.folder.path))
+        if look.phase == Phase.RUNNING and look.job["port"] == port:
+            children.hand_over(self.folder, argv=argv, job=job)
+        else:
+            children.spawn(self.folder, argv=argv, job=job, env=children.plain_environment())
 
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         key = self.folder.known_secret("key")
@@ -117,6 +118,8 @@ class LocalFunction(LocalResource):
 
     def _running(self, ctx: Context, look: Look) -> Observation:
         wanted = self.fingerprint(ctx) if self.spec else look.fingerprint
+        if self.spec and (succession := self._succession(wanted)):
+            return succession
         health = _health(known_port(self.folder))
         if look.fingerprint != wanted and health.get("status") != "ready":
             return Stale("it serves another revision")
@@ -127,11 +130,20 @@ class LocalFunction(LocalResource):
             case "ready":
                 return Stale("it serves another model version")
             case "failed":
-                error = health.get("error")
-                return Broken(_failed(error if isinstance(error, dict) else {}))
+                return Broken(opening_failure(health.get("error")))
             case "loading":
                 return Pending("The model is being opened.")
         return Pending("The server does not answer yet.")
+
+    def _succession(self, wanted: str) -> Observation | None:
+        """What became of the job that the running child is to go over to; None where there is none."""
+        job = read_json(self.folder.next)
+        if not job or job["fingerprint"] != wanted:
+            return None
+        result = read_json(self.folder.result)
+        if result.get("job") != job["id"]:
+            return Pending("The new process opens its model; the one before answers until it is ready.")
+        return Broken(ErrorDetail.from_dict({**result["error"], "raw": "\n".join(tail(self.folder.logs))}))
 
     def _outputs(self, look: Look) -> Outputs:
         port = known_port(self.folder)
@@ -144,11 +156,11 @@ class LocalFunction(LocalResource):
             "estimator": str(look.job["estimator"]),
         }
 
-    def _ended(self) -> ErrorDetail:
+    def _ended(self, look: Look) -> ErrorDetail:
         """Why the server ended, from what its supervisor noted and its last lines."""
         result = read_json(self.folder.result)
         raw = "\n".join(tail(self.folder.logs))
-        if "error" in result:
+        if result.get("job") == look.job["id"]:
             return ErrorDetail.from_dict({**result["error"], "raw": raw})
         return ErrorDetail(
             "function_ended",
@@ -188,12 +200,3 @@ def _environment(spec: Spec, ctx: Context) -> dict[str, str]:
         "SCORING_MASKED_FIELDS": ",".join(cache.masked_fields),
         "SCORING_DATA_EPOCH": str(ctx.deployment.data_epoch),
     }
-
-
-def _failed(error: Mapping[str, object]) -> ErrorDetail:
-    return ErrorDetail(
-        code=str(error.get("code") or "model"),
-        message=str(error.get("message") or "The function cannot open its model."),
-        cause=str(error.get("cause") or error.get("hint") or ""),
-        action=str(error.get("action") or "Read its log, correct the model or its environment, and deploy again."),
-    )

@@ -11,6 +11,7 @@ from ...domain.spec import Spec, digest_of
 from ...packaging.digests import source_files
 from . import build, children
 from .children import Look, Phase
+from .environments import still_holds
 from .folders import read_json, write_json
 from .resource import LocalResource
 
@@ -124,6 +125,8 @@ class LocalImage(LocalResource):
         outputs = result["outputs"]
         if not (Path(outputs["package"]) / "manifest.json").exists() or not Path(outputs["python"]).exists():
             return Absent()  # removed by hand: it is made again
+        if self.spec and not still_holds(str(result.get("own_lock", ""))):
+            return Stale("the console's own environment, which the model ran in, has other versions now")
         return Ready(outputs, str(result["fingerprint"]))
 
     def _artifact(self, ctx: Context, identity: str) -> ArtifactFile:

@@ -40,6 +40,7 @@ def start(folder: Folder, identity: str) -> int:
     job = read_json(folder.job)
     write_json(folder.child, {"job": identity, "pid": os.getpid(), "started": psutil.Process().create_time()})
     folder.result.unlink(missing_ok=True)
+    folder.next.unlink(missing_ok=True)
     log = open_log(folder.logs)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -25,7 +25,10 @@ CONFINE = Path(__file__).with_name("confine.py")
 SOCKET_FOLDER = "/run/cache"  # where a bubblewrapped child finds the folder with its one socket
 _INSIDE_CONFINE = "/run/confine.py"
 _MEGABYTE = 1024 * 1024
-_ADDRESS_SPACE_OVERHEAD_MB = 1_024  # reserved and never touched: thread stacks, arenas, mapped libraries
+# Reserved and never touched, so no use of memory: stacks and buffers of threads; for the whole address space
+# also the mapped libraries.
+_DATA_OVERHEAD_MB = 256
+_ADDRESS_SPACE_OVERHEAD_MB = 1_024
 _FIRST_UID, _UIDS = 1_000_000_000, 500_000_000  # for children of a worker that is root
 _SYSTEM_READ = ("/usr", "/bin", "/lib", "/lib64", "/lib32", "/sbin")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
@@ -157,10 +160,9 @@ def bubblewrap_works() -> bool:
 
 def _settings(mode: Mode, confinement: Confinement) -> str:
     """The argument of confine.py; it holds no secret."""
-    data = confinement.memory_mb * _MEGABYTE
     limits = {
-        "RLIMIT_AS": data + _ADDRESS_SPACE_OVERHEAD_MB * _MEGABYTE,
-        "RLIMIT_DATA": data,
+        "RLIMIT_AS": (confinement.memory_mb + _ADDRESS_SPACE_OVERHEAD_MB) * _MEGABYTE,
+        "RLIMIT_DATA": (confinement.memory_mb + _DATA_OVERHEAD_MB) * _MEGABYTE,
         "RLIMIT_FSIZE": confinement.file_mb * _MEGABYTE,
         "RLIMIT_NOFILE": confinement.open_files,
         "RLIMIT_CORE": 0,

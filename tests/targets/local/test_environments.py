@@ -1,9 +1,13 @@
 """Environments made by uv from wheels made here: locked, shared by their lock, and clear about what is missing."""
 
+import base64
 import hashlib
 import subprocess
+import threading
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from deployments.domain.errors import ResourceFailed
 from deployments.domain.resources import ArtifactFile
 from deployments.domain.spec import Spec
+from deployments.targets.local.build import credentials
 from deployments.targets.local.config import index_environment
 from deployments.targets.local.environments import (
     MadeEnvironment,
@@ -19,6 +24,7 @@ from deployments.targets.local.environments import (
     conda_requirements,
     make_environment,
     own_environment,
+    still_holds,
     wanted_environment,
 )
 
@@ -136,6 +142,55 @@ def test_the_consoles_own_environment_where_it_fits() -> None:
     assert own_environment(Wanted("3.11", ("scikit-learn==0.1",))) is None
     assert own_environment(Wanted("3.11", ("nosuchpkg",))) is None
     assert own_environment(Wanted("3.10", (f"scikit-learn=={own}",))) is None
+
+
+def test_an_upgrade_of_the_console_is_noticed() -> None:
+    own = metadata.version("scikit-learn")
+    assert still_holds("")
+    assert still_holds(f"scikit-learn=={own}\n")
+    assert not still_holds("scikit-learn==0.1\n")
+    assert not still_holds("nosuchpkg==1.0\n")
+
+
+@pytest.fixture
+def private_index(shelf: Path) -> Iterator[str]:
+    """An index that asks for user and password."""
+    page = "".join(f'<a href="{wheel.name}">{wheel.name}</a>' for wheel in shelf.glob("tinypkg*.whl"))
+    expected = "Basic " + base64.b64encode(b"deployer:s3cret-of-the-index").decode()
+
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wheel = shelf / Path(self.path).name
+            allowed = self.headers.get("Authorization") == expected
+            known = self.path == "/simple/tinypkg/" or wheel.is_file()
+            self.send_response(401 if not allowed else 200 if known else 404)
+            self.send_header("Content-Type", "application/octet-stream" if wheel.is_file() else "text/html")
+            self.end_headers()
+            if allowed and known:
+                self.wfile.write(wheel.read_bytes() if wheel.is_file() else page.encode())
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/simple"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_private_index_gets_its_credentials_from_the_environment(tmp_path: Path, private_index: str) -> None:
+    wanted = Wanted("3.11", ("tinypkg",))
+    base = {**index_environment(), "UV_DEFAULT_INDEX": private_index, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    with pytest.raises(ResourceFailed) as caught:
+        make_environment(wanted, root=tmp_path / "venvs", env=base, index_url=private_index, say=print)
+    assert caught.value.detail.code == "index_refused", caught.value.detail.raw
+    env = {**base, **credentials("deployer:s3cret-of-the-index")}
+    made = make_environment(wanted, root=tmp_path / "venvs", env=env, index_url=private_index, say=print)
+    assert version_in(made) == "2.0"
+    assert "s3cret" not in made.lock
 
 
 def test_whose_version_of_scikit_learn() -> None:

@@ -1,0 +1,231 @@
+"""The scoring server's processes of one function: started shut in on a shared socket, watched, and ended."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from ...domain.errors import ErrorDetail
+from ...domain.limits import MAX_LOG_LINE
+from . import sandbox
+from .folders import Folder
+from .ports import HOST
+from .sandbox import Confinement, Mode
+
+GRACE = 4.0  # seconds between SIGTERM and SIGKILL for the scoring server
+MOST_THREADS = 512
+
+
+@dataclass
+class Server:
+    """One process of the scoring server: what was started, and with bubblewrap the init in its namespace.
+
+    `told` holds what it said when its model was open, where it was asked to wait with requests until then.
+    """
+
+    started: subprocess.Popen[bytes]
+    init: int | None = None
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def process(self) -> psutil.Process:
+        """The scoring server itself. Raises psutil.NoSuchProcess."""
+        if self.init is None:
+            return psutil.Process(self.started.pid)
+        children = psutil.Process(self.init).children()
+        if not children:
+            raise psutil.NoSuchProcess(self.init)
+        return children[0]
+
+    def terminate(self) -> None:
+        with contextlib.suppress(psutil.Error):
+            self.process().terminate()
+
+    def kill(self) -> None:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(self.init or self.started.pid).kill()
+        with contextlib.suppress(ProcessLookupError):
+            self.started.kill()
+
+
+@dataclass
+class Generation:
+    """All processes that serve one job."""
+
+    job: Mapping[str, Any]
+    servers: list[Server]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every process that was asked to wait has its model open."""
+        return all(server.told.get("status") == "ready" for server in self.servers)
+
+    def fault(self) -> ErrorDetail | None:
+        """Why it cannot serve any more: a process has ended, or could not open its model."""
+        for server in self.servers:
+            if server.told.get("status") == "failed":
+                return opening_failure(server.told.get("error"))
+            if server.started.poll() is not None:
+                return why_ended(server.started.returncode, int(self.job["memory_mb"]))
+        return None
+
+    def bound_threads(self) -> None:
+        """End a process with too many threads, where no limit of the system holds."""
+        for server in self.servers:
+            with contextlib.suppress(psutil.Error):
+                if server.process().num_threads() > MOST_THREADS:
+                    server.kill()
+
+    def end(self) -> None:
+        """Let the processes finish what they answer, then end them all."""
+        for server in self.servers:
+            server.terminate()
+        deadline = time.monotonic() + GRACE
+        for server in self.servers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.started.wait(max(0.0, deadline - time.monotonic()))
+        for server in self.servers:
+            if server.started.poll() is None:
+                server.kill()
+                server.started.wait()
+
+
+def start_generation(
+    folder: Folder, job: Mapping[str, Any], *, listener: socket.socket, write: Callable[[bytes], None], successor: bool
+) -> Generation:
+    """Start the job's processes on the listening socket.
+
+    The first process of a first generation answers at once, with 503 while its model is being opened, so that it
+    can be asked how it is. All others take no request before their model is open: who calls does not notice them.
+    """
+    mode = sandbox.choose(job["sandbox"])
+    write(f"{sandbox.explain(mode)}\n".encode())
+    waits = [successor or number > 0 for number in range(int(job["processes"]))]
+    return Generation(job, [_start(folder, job, mode, listener, write, waits=wait) for wait in waits])
+
+
+def opening_failure(error: object) -> ErrorDetail:
+    """What the scoring server says about a model that it could not open."""
+    told = error if isinstance(error, dict) else {}
+    return ErrorDetail(
+        code=str(told.get("code") or "model"),
+        message=str(told.get("message") or "The function cannot open its model."),
+        cause=str(told.get("cause") or told.get("hint") or ""),
+        action=str(told.get("action") or "Read its log, correct the model or its environment, and deploy again."),
+    )
+
+
+def why_ended(code: int, memory_mb: int) -> ErrorDetail:
+    """The likely cause of an end that nobody asked for, from the exit code."""
+    number = -code if code < 0 else code - 128
+    if number == signal.SIGKILL:
+        return ErrorDetail(
+            "killed",
+            "The function's process was killed.",
+            f"The system killed it when memory ran out, it started too many threads, or a person did. "
+            f"Its limit is {memory_mb} MB.",
+            "Give the machine more memory or lower hosting.memory_mb, then restart the deployment.",
+        )
+    if number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS):
+        return ErrorDetail(
+            "crashed",
+            f"The function's process crashed ({signal.Signals(number).name}).",
+            "A library of the model crashed: often a version that differs from the one used in training, or memory "
+            f"beyond {memory_mb} MB.",
+            "Set the versions used in training in runtime.requirements, or raise hosting.memory_mb.",
+        )
+    return ErrorDetail(
+        "exited",
+        f"The function's process ended by itself with code {code}.",
+        "The scoring server could not start, or the model ended the process.",
+        "Read its last log lines, correct what they name, and deploy again.",
+    )
+
+
+def _start(
+    folder: Folder,
+    job: Mapping[str, Any],
+    mode: Mode,
+    listener: socket.socket,
+    write: Callable[[bytes], None],
+    *,
+    waits: bool,
+) -> Server:
+    package, python = Path(job["package"]), Path(job["python"])
+    socket_path = Path(job["cache_socket"]) if job["cache_socket"] else None
+    confinement = Confinement(
+        owner=str(job["owner"]),
+        interpreter=python,
+        read=(package,),
+        memory_mb=int(job["memory_mb"]),
+        socket_folder=socket_path.parent if socket_path else None,
+        tcp_port=int(job["cache_port"]),
+    )
+    info_read, info_write = os.pipe()
+    ready_read, ready_write = os.pipe()
+    settings = _settings(folder, job, mode, listener.fileno())
+    if waits:
+        settings["SCORING_READY_FD"] = str(ready_write)
+    with os.fdopen(info_read, "rb") as info:
+        started = subprocess.Popen(
+            sandbox.command(mode, confinement, [str(python), "-m", "scoring"], cwd=package, info_fd=info_write),
+            env=sandbox.scrubbed_environment(mode, settings),
+            cwd=package,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(listener.fileno(), info_write, *((ready_write,) if waits else ())),
+        )
+        os.close(info_write)
+        os.close(ready_write)
+        text = info.read() if mode == "bubblewrap" else b""
+    assert started.stdout is not None  # noqa: S101 - PIPE gives it
+    server = Server(started, json.loads(text)["child-pid"] if text.strip() else None)
+    if not waits:
+        server.told["status"] = "ready"
+    threading.Thread(target=_copy_lines, args=(started.stdout, write), daemon=True).start()
+    threading.Thread(target=_listen_to, args=(os.fdopen(ready_read, "rb"), server), daemon=True).start()
+    return server
+
+
+def _settings(folder: Folder, job: Mapping[str, Any], mode: Mode, descriptor: int) -> dict[str, str]:
+    """The scoring server's environment, secrets included: an environment is not shown by `ps`."""
+    settings = {
+        **job["environment"],
+        "SCORING_ROOT": job["package"],
+        "SCORING_FD": str(descriptor),
+        "SCORING_FUNCTION_KEYS": folder.secret("key") if job["needs_key"] else "",
+        "PYTHONPATH": job["package"],
+    }
+    if job["cache_socket"]:
+        settings["SCORING_CACHE_PASSWORD"] = Folder(Path(job["cache_folder"])).known_secret("password")
+        name = Path(job["cache_socket"]).name
+        settings["SCORING_CACHE_URL"] = (
+            f"unix://{sandbox.SOCKET_FOLDER}/{name}?db=0"
+            if mode == "bubblewrap"
+            else f"redis://{HOST}:{job['cache_port']}/0"
+        )
+    return settings
+
+
+def _copy_lines(pipe: IO[bytes], write: Callable[[bytes], None]) -> None:
+    """Copy what the server prints, a line at a time and none of them endless."""
+    while line := pipe.readline(MAX_LOG_LINE):
+        write(line if line.endswith(b"\n") else line + b"\n")
+
+
+def _listen_to(pipe: IO[bytes], server: Server) -> None:
+    """Keep what the server says when its model is open; it says nothing where it does not wait."""
+    with pipe, contextlib.suppress(ValueError):
+        told = json.loads(pipe.readline(64 * 1024) or b"{}")
+        if isinstance(told, dict):
+            server.told.update(told)

@@ -1,0 +1,123 @@
+"""A new revision takes over a function's port while requests go on; one that cannot leaves the old one at work."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from deployments.domain.resources import Ready
+from deployments.domain.spec import Spec
+from tests.targets.contract import assert_nothing_left
+from tests.targets.driving import Driven, Failed, text_of
+
+from .conftest import Files, LocalHarness
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+# Opens while it is described and not in the function, where SCORING_ROOT is set.
+MOODY = b"""
+import os
+
+class Moody:
+    n_features_in_ = 4
+
+    def __setstate__(self, state):
+        if "SCORING_ROOT" in os.environ:
+            raise RuntimeError("not here")
+
+    def __getstate__(self):
+        return {"moody": True}
+
+    def fit(self, X, y=None):
+        return self
+
+    def predict(self, X):
+        return [0.5 for _ in X]
+"""
+_SAVE_MOODY = """
+    import pickle, sys, types
+    module = types.ModuleType("moody")
+    exec(sys.argv[2], module.__dict__)
+    sys.modules["moody"] = module
+    module.Moody.__module__ = "moody"
+    pickle.dump(module.Moody(), open(sys.argv[1], "wb"))
+"""
+
+
+class Caller:
+    """Somebody who asks all the time, each time on a new connection."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.statuses: list[int | str] = []
+        self._url, self._key = url, key
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            try:
+                answer = httpx.post(self._url, json={"data": [ROW]}, headers={"x-functions-key": self._key}, timeout=10)
+                self.statuses.append(answer.status_code)
+            except httpx.HTTPError as error:
+                self.statuses.append(repr(error))
+
+
+@contextmanager
+def calling(driven: Driven, spec: Spec) -> Iterator[Caller]:
+    key = driven.resource(spec, "function").secrets(driven.context())["key"]
+    caller = Caller(str(driven.outputs["function"]["url"]), key)
+    thread = threading.Thread(target=caller.run)
+    thread.start()
+    try:
+        yield caller
+    finally:
+        caller.done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_no_request_is_lost_when_a_revision_follows(harness: LocalHarness, processes: int) -> None:
+    driven = harness.driven("next")
+    first = harness.spec(hosting={"processes": processes})
+    second = Spec.load({**first.dump(), "model": {"artifact": harness.model, "method": "predict_proba"}})
+    before = dict(driven.deploy(first)["function"])
+    with calling(driven, first) as caller:
+        driven.deploy(second)
+        time.sleep(0.5)
+    assert set(caller.statuses) == {200}
+    assert len(caller.statuses) > 10
+    after = driven.outputs["function"]
+    assert after["url"] == before["url"]
+    assert after["model_version"] != before["model_version"]
+    key = driven.resource(second, "function").secrets(driven.context())["key"]
+    answer = httpx.post(str(after["url"]), json={"data": [ROW]}, headers={"x-functions-key": key})
+    assert len(answer.json()[0]) == 3
+    driven.destroy()
+    assert_nothing_left(harness, driven)
+
+
+def test_a_revision_that_cannot_serve_leaves_the_one_before_at_work(harness: LocalHarness, files: Files) -> None:
+    driven = harness.driven("stays")
+    good = harness.spec()
+    driven.deploy(good)
+    working = dict(driven.outputs)
+    bad = harness.spec(
+        model={"artifact": files.run("moody.pkl", _SAVE_MOODY, MOODY.decode())},
+        code={"artifact": files.add("moody.py", MOODY)},
+    )
+    with calling(driven, good) as caller:
+        driven.bring(driven.resource(bad, "image"))
+        with pytest.raises(Failed) as caught:
+            driven.bring(driven.resource(bad, "function"))
+    assert caught.value.error.message
+    assert set(caller.statuses) == {200}
+    driven.outputs.update(working)
+    seen = driven.resource(good, "function").observe(driven.context())
+    assert isinstance(seen, Ready)
+    assert seen.outputs == working["function"]
+    assert "goes on answering" in text_of(driven, driven.resource(good, "function"))
+    driven.deploy(good)  # the roll back
+    driven.destroy()
+    assert_nothing_left(harness, driven)
