@@ -21,11 +21,11 @@ def parse_ref(text: str) -> tuple[Kind, str, str]:
 
     Raises ValueError for anything but `env:SCORING_SECRET_*`, `keyvault:vault/name` and `output:key/name`.
     """
-    if found := _ENV.match(text):
+    if found := _ENV.fullmatch(text):
         return "env", "", found[1]
-    if found := _VAULT.match(text):
+    if found := _VAULT.fullmatch(text):
         return "keyvault", found[1], found[2]
-    if found := _OUTPUT.match(text):
+    if found := _OUTPUT.fullmatch(text):
         return "output", found[1], found[2]
     raise ValueError(
         f"write a reference, never the secret itself: env:{ENV_PREFIX}NAME, keyvault:vault/name or output:resource/name"

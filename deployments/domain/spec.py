@@ -17,6 +17,7 @@ ArtifactId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256
 Method = Literal["predict", "predict_proba", "decision_function", "transform"]
 _ROUTE = re.compile(r"^[a-z0-9](?:[a-z0-9/_-]{0,78}[a-z0-9])?$", re.IGNORECASE)
 _REQUIREMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,\s-]+\])?\s*([<>=!~].*)?(;.*)?$")
+_OPTION = re.compile(r"\s-")  # pip reads options behind a requirement too
 _RESERVED_ROUTES = {"healthz", "openapi.json", "admin", "runtime"}
 
 
@@ -92,7 +93,7 @@ class RuntimePart(Part):
     def _plain(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
         # Options (-r, --index-url), URLs and paths would reach outside what the environment allows.
         for line in lines:
-            if not _REQUIREMENT.match(line.strip()):
+            if not _REQUIREMENT.fullmatch(line.strip()) or _OPTION.search(line):
                 raise ValueError(
                     f"“{line[:60]}” is not a plain requirement such as xgboost==2.1.3; upload a wheel for anything else"
                 )
@@ -121,7 +122,7 @@ class HttpTrigger(Part):
     @field_validator("route")
     @classmethod
     def _route(cls, route: str) -> str:
-        if not _ROUTE.match(route) or "//" in route:
+        if not _ROUTE.fullmatch(route) or "//" in route:
             raise ValueError("use letters, digits, hyphens, underscores and single slashes, for example score")
         if route.split("/")[0].lower() in _RESERVED_ROUTES:
             raise ValueError(f"{route.split('/')[0]} is used by the host itself; choose another route")

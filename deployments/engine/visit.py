@@ -1,7 +1,8 @@
 """One visit to a claimed run: look at every step whose needs are met, and act on what is seen."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -62,6 +63,7 @@ class Visit:
         self.target = target
         self.now = timezone.now()
         self.again: list[float] = []
+        self.sent: list[tuple[StepRecord, list[Line]]] = []
         self.steps = list(run.steps.order_by("position"))
         self.spec = run.revision.spec
         self.ref = run.deployment.ref()
@@ -83,22 +85,25 @@ class Visit:
                 )
             ]
             if not turn:
-                return
+                break
             for step in turn:
                 visited.add(step.pk)
                 self.visit_step(step)
+        if self.sent:
+            with self.lease.writing():
+                for step, lines in self.sent:
+                    self.update(step, {"acts_returned": step.attempts}, lines)
 
     def visit_step(self, step: StepRecord) -> None:
         here = self.open(step)
-        if step.state == StepState.QUEUED:
-            cursor = self.end_of_log(here) if here else ""
-            with self.lease.writing():
-                line = (step.key, "state", f"{step.title}: started")
-                move_step(self.lease, step, StepState.RUNNING, lines=[line], log_cursor=cursor)
+        started = [(step.key, "state", f"{step.title}: started")] if step.state == StepState.QUEUED else []
         if here is None:
-            with self.lease.writing():
-                self.succeed(step, "gone", [])
+            with self.writing(step):
+                self.succeed(step, "gone", started)
             return
+        if started:
+            here.lines += started
+            step.log_cursor = self.end_of_log(here)
         try:
             self.look_and_act(here)
         except TryAgainLater as error:
@@ -114,7 +119,7 @@ class Visit:
         step, resource = here.step, here.resource
         if here.removes and not resource.owned:
             lines = self.told(here)
-            with self.lease.writing():
+            with self.writing(step):
                 self.forget(here)
                 self.succeed(step, "left alone", lines)
             return
@@ -159,7 +164,7 @@ class Visit:
         here.lines.append((step.key, "state", f"{text}: {verdict.why}" if verdict.why else text))
         lines = self.told(here)
         changes: dict[str, Any] = {"attempts": step.attempts + 1, "acted_at": self.now}
-        with self.lease.writing():
+        with self.writing(step):
             if verdict.act == Act.CREATE:
                 here.row = self.remember(rows.record_attempt(self.run, resource, here.row, wanted, at=self.now))
                 if not step.outcome:
@@ -171,9 +176,7 @@ class Visit:
             resource.create(here.ctx)
         else:
             resource.destroy(here.ctx)
-        lines = self.told(here)
-        with self.lease.writing():
-            self.update(step, {"acts_returned": step.attempts}, lines)
+        self.sent.append((step, self.told(here)))
         self.again.append(resource.poll)
 
     def come_again(self, here: StepVisit, seen: Observation) -> None:
@@ -197,19 +200,19 @@ class Visit:
                     here.lines.append((step.key, "log", detail))
                     changes["detail"] = detail
         lines = self.told(here)
-        if step.state != state:
-            with self.lease.writing():
-                move_step(self.lease, step, state, lines=lines, **changes)
-        elif lines or changes:
-            with self.lease.writing():
-                self.update(step, changes, lines)
+        if lines or changes or step.state != state:
+            with self.writing(step):
+                if step.state == state:
+                    self.update(step, changes, lines)
+                else:
+                    move_step(self.lease, step, state, lines=lines, **changes)
         self.again.append(delay)
 
     def done(self, here: StepVisit, seen: Observation) -> None:
         step = here.step
         changes = self.read_log(here)
         lines = self.told(here)
-        with self.lease.writing():
+        with self.writing(step):
             if here.removes:
                 self.forget(here)
             elif isinstance(seen, Ready):
@@ -229,16 +232,24 @@ class Visit:
         told = " ".join(part for part in (f"{safe.message}.", safe.cause, safe.action) if part).replace("..", ".")
         lines.append((here.step.key, "error", told))
         changes |= {"error": safe.as_dict(), "outcome": "failed"}
-        with self.lease.writing():
+        with self.writing(here.step):
             move_step(self.lease, here.step, StepState.FAILED, lines=lines, **changes)
 
     def note(self, here: StepVisit, lines: list[Line]) -> None:
         here.lines += lines
         safe = self.told(here)
-        with self.lease.writing():
+        with self.writing(here.step):
             rows.append(self.run, safe)
 
-    # ---- inside `lease.writing()` of the caller
+    @contextmanager
+    def writing(self, step: StepRecord) -> Iterator[None]:
+        """A transaction under the lease, in which a step that is visited for the first time starts."""
+        with self.lease.writing():
+            if step.state == StepState.QUEUED:
+                move_step(self.lease, step, StepState.RUNNING, lines=[], log_cursor=step.log_cursor)
+            yield
+
+    # ---- inside `writing()` of the caller
 
     def succeed(self, step: StepRecord, outcome: str, lines: list[Line], **changes: Any) -> None:
         line = (step.key, "state", f"{step.title}: {outcome}")

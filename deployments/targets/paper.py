@@ -20,11 +20,12 @@ from ..domain.resources import (
     Recorded,
     Resource,
     Stage,
+    Stale,
     Waiting,
 )
 from ..domain.spec import Spec, digest_of
 
-FAULT_TAG = "paper-fault"  # a tag of the spec: "image=broken", "cache=waiting", "function=refused"
+FAULT_TAG = "paper-fault"  # a tag of the spec: "image=broken", "cache=waiting", "function=refused,cache=fixed"
 LOST = {"cache": "All stored answers are lost."}
 
 
@@ -33,9 +34,7 @@ class PaperConfig:
     """Where the pretended world is kept, and how many seconds making and taking away last in it."""
 
     root: Path
-    create_seconds: Mapping[str, float] = field(
-        default_factory=lambda: {"cache": 2.0, "image": 1.0, "function": 0.5}
-    )
+    create_seconds: Mapping[str, float] = field(default_factory=lambda: {"cache": 2.0, "image": 1.0, "function": 0.5})
     destroy_seconds: float = 0.5
     settle: float = 1.0
     poll: float = 0.5
@@ -101,6 +100,8 @@ class PaperResource:
             return Pending("being made")
         if self.fault == "waiting" and not self.path.with_suffix(".granted").exists():
             return Waiting("an administrator", f"Create {self.path.with_suffix('.granted').name}")
+        if self.fault == "fixed" and found["fingerprint"] != self.fingerprint(ctx):
+            return Stale("it cannot be changed on paper", replace=True)
         if found["broken"]:
             error = ErrorDetail(
                 "paper_broken", f"{self.title} broke on paper", "The spec's tag asked for it.", "Retry."

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def survivors(run: Run, world: Path) -> Iterator[tuple[int, Run]]:
     point, died = 0, True
     while died:
         snapshot.restore()
-        died = crashed_at(point, world, lambda: carry_on(run))
+        died = crashed_at(point, world, partial(carry_on, run))
         run = Run.objects.get(pk=run.pk)
         assert run.is_over or died
         # The dead child's lease would lapse by itself in half a minute.

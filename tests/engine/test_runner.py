@@ -185,3 +185,45 @@ def test_events_are_numbered_without_gaps_and_hold_no_secret(paper_world: Path) 
     numbers = list(run.events.values_list("seq", flat=True))
     assert numbers == list(range(1, len(numbers) + 1))
     assert not run.events.filter(message__contains="paper-secret").exists()
+
+
+def test_what_cannot_be_changed_is_taken_away_and_made_again(paper_world: Path) -> None:
+    fixed = {"tags": {"paper-fault": "cache=fixed"}}
+    of = deployment(**fixed)
+    finished(started(of))
+    larger = factories.spec(cache={"max_memory_mb": 128}, **fixed)
+    change_deployment(actor=factories.administrator(), deployment=of, spec=larger)
+    run = finished(started(of))
+    assert run.state == RunState.SUCCEEDED
+    assert {step.key: step.outcome for step in run.steps.all()}["cache"] == "replaced"
+    assert writes(paper_world)["cache"] == 1, "a new one, not the old one changed"
+
+
+def test_a_cancel_during_a_visit_makes_the_next_one_due_at_once() -> None:
+    run = started(deployment())
+    lease = claim(run.pk)
+    assert lease is not None
+    cancel_run(actor=factories.administrator(), run=run)
+    lease.release(next_visit_in=60.0)
+    assert runner.advance(run.pk) is None
+    run.refresh_from_db()
+    assert run.state == RunState.CANCELLED
+
+
+def test_a_visit_that_comes_late_says_by_how_much() -> None:
+    run = started(deployment())
+    Run.objects.filter(pk=run.pk).update(next_visit_at=timezone.now() - timedelta(seconds=7))
+    runner.advance(run.pk)
+    finished(run)
+    assert Run.objects.get(pk=run.pk).lateness >= 7
+
+
+def test_a_run_taken_over_is_late_from_when_its_lease_lapsed() -> None:
+    run = started(deployment())
+    Run.objects.filter(pk=run.pk).update(
+        next_visit_at=timezone.now() - timedelta(seconds=30),
+        lease_token="dead",
+        lease_expires_at=timezone.now() - timedelta(seconds=1),
+    )
+    runner.advance(run.pk)
+    assert 1 <= Run.objects.get(pk=run.pk).lateness < 20
