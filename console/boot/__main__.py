@@ -21,7 +21,7 @@ from deployments.domain.errors import ConsoleError
 from deployments.redis_server import find_server
 from deployments.targets.local import stop_all
 
-READY_SECONDS = 90
+READY_SECONDS = 240
 
 
 def main() -> int:
