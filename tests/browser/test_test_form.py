@@ -1,11 +1,13 @@
-"""The test form and the inspector in a real browser: drawing, fields and JSON are one input; all works without script."""
+"""The test form and the inspector in a browser: drawing, fields and JSON are one input; it works without script."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.basics import problems_of
 from tests.browser.conftest import Visitor
 
 pytestmark = pytest.mark.browser
@@ -104,8 +106,27 @@ def test_a_sample_is_saved_and_taken_again(visit: Callable[..., Visitor]) -> Non
     page.get_by_label("Name", exact=True).fill("all threes")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_label("Sample").select_option("Example of the model")
-    page.wait_for_url("**sample=")
+    page.wait_for_url(re.compile(r"sample=$"))
     assert rows(page) != [[3] * 64]
     page.get_by_label("Sample").select_option("all threes")
-    page.wait_for_url("**/test/?sample=*[0-9]")
+    page.wait_for_url(re.compile(r"sample=\d+$"))
     assert rows(page) == [[3] * 64]
+
+
+@pytest.mark.parametrize("path", [TEST + "?tab=fields", TEST + "?tab=file", CACHE + "find/", CACHE + "epoch/"])
+def test_the_other_pages_hold_the_basics_too(visit: Callable[..., Visitor], path: str) -> None:
+    page = visit().page
+    page.goto(path)
+    problems = problems_of(page)
+    assert not problems, "\n".join(problems)
+
+
+def test_a_result_and_an_opened_entry_hold_the_basics_too(visit: Callable[..., Visitor]) -> None:
+    page = visit().page
+    page.goto(TEST)
+    page.get_by_role("button", name="Send twice").click()
+    page.wait_for_url(re.compile("result="))
+    assert problems_of(page) == []
+    page.get_by_role("link", name="Look into the cache").click()
+    page.wait_for_url(re.compile("key="))
+    assert problems_of(page) == []
