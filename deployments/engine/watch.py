@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from ..domain.errors import Conflict, ConsoleError
 from ..domain.states import DeploymentStatus, RunKind
-from ..models import Deployment, Run, Sighting
+from ..models import Deployment, Revision, Run, Sighting
 from ..models.environments import Environment
 from ..policy import SYSTEM
 from .binding import target_of
@@ -32,17 +32,18 @@ def look_at(deployment_id: int) -> Run | None:
     )
     if deployment is None or deployment.live_revision is None or deployment.active_run():
         return None
+    revision = deployment.live_revision
     try:
         found = plan_deploy(
             environment=deployment.environment,
-            spec=deployment.live_revision.spec,
+            spec=revision.spec,
             name=deployment.name,
             deployment=deployment,
         )
     except (ConsoleError, OSError) as error:
-        _record(deployment, [], error=str(error))
+        _record(deployment, revision, [], error=str(error))
         return None
-    sighting = _record(deployment, _differences(found), error="")
+    sighting = _record(deployment, revision, _differences(found), error="")
     return _mend(deployment, sighting, found)
 
 
@@ -54,14 +55,14 @@ def _differences(plan: Plan) -> list[dict[str, str]]:
     ]
 
 
-def _record(deployment: Deployment, differences: list[dict[str, str]], *, error: str) -> Sighting:
+def _record(deployment: Deployment, revision: Revision, differences: list[dict[str, str]], *, error: str) -> Sighting:
     now = timezone.now()
-    before = Sighting.objects.filter(deployment=deployment, revision=deployment.live_revision).first()
+    before = Sighting.objects.filter(deployment=deployment, revision=revision).first()
     since = (before.differs_since if before else None) or now
     sighting, _ = Sighting.objects.update_or_create(
         deployment=deployment,
         defaults={
-            "revision": deployment.live_revision,
+            "revision": revision,
             "at": now,
             "differences": differences,
             "error": error[:400],

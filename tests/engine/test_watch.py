@@ -35,7 +35,7 @@ def test_drift_is_recorded_with_its_beginning_and_ends_by_itself(paper_world: Pa
     file.unlink()
     assert watch.look_at(of.pk) is None
     first = Sighting.objects.get(deployment=of)
-    assert [(found["key"], found["action"]) for found in first.differences][0] == ("cache", "create")
+    assert (first.differences[0]["key"], first.differences[0]["action"]) == ("cache", "create")
     watch.look_at(of.pk)
     assert Sighting.objects.get(deployment=of).differs_since == first.differs_since
     file.write_text(kept)
