@@ -41,11 +41,14 @@
 
   // Contrast of every text against what lies behind it.
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const known = new Map();
   const rgba = (colour) => {
+    if (known.has(colour)) return known.get(colour);
     context.clearRect(0, 0, 1, 1);
     context.fillStyle = colour;
     context.fillRect(0, 0, 1, 1);
-    return context.getImageData(0, 0, 1, 1).data;
+    known.set(colour, context.getImageData(0, 0, 1, 1).data);
+    return known.get(colour);
   };
   const light = (colour) => {
     const [red, green, blue] = [...colour].slice(0, 3).map((part) => {

@@ -63,8 +63,6 @@ def visit(browser: Browser, console: Console, signed_in: StorageState) -> Iterat
             base_url=console.url,
             storage_state=signed_in,
             viewport={"width": 1440, "height": 900},
-            # A colour that is still fading in has another contrast than the one it ends with.
-            reduced_motion="reduce",
             java_script_enabled=script,
         )
         context.set_default_timeout(PATIENCE_MS)
