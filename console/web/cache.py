@@ -69,9 +69,10 @@ def cache_compare(request: HttpRequest, actor: Actor, name: str) -> HttpResponse
     back = {"key": key}
     with told(request):
         entry = caches.entry(actor=actor, deployment=found, key=key)
-        if not entry.has_input:
+        if not (entry.has_input and _keeps_whole(found)):
             raise Conflict(
-                _("The input of this answer was not kept."), action=_("Send the input from the test form instead.")
+                _("The input of this answer was not kept whole."),
+                action=_("Send the input from the test form instead."),
             )
         row, _answer = invocations.invoke(
             actor=actor,
@@ -214,6 +215,7 @@ def _entries(request: HttpRequest, actor: Actor, found: Deployment) -> dict[str,
         "choices": [told_version(tag, known=known, live=live) for tag in sorted(tags)],
         "chosen": chosen,
         "entry": opened_entry,
+        "whole": _keeps_whole(found),
         "fresh": _fresh(request, actor, found, opened_entry),
     }
 
@@ -236,6 +238,11 @@ def _fresh(request: HttpRequest, actor: Actor, found: Deployment, entry: Opened 
     made = invocations.history(actor=actor, deployment=found).filter(pk=int(number)).first()
     same = made is not None and made.key.rpartition(":")[2] == entry.row.digest
     return made if same else None
+
+
+def _keeps_whole(found: Deployment) -> bool:
+    """Whether inputs are kept as they were sent, so that they can be sent again."""
+    return (found.live_revision or found.latest_revision()).spec.cache.store_input == "whole"
 
 
 def _shape(found: Deployment) -> Shape:
