@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from console.api.api import api
-from deployments.models import AuditEntry, Draft
+from deployments.models import AuditEntry, Draft, Invocation, Sample
 from deployments.policy import Actor, Scope
 from deployments.services.deployments import change_deployment
 from deployments.services.tokens import create_token
@@ -91,6 +91,15 @@ PAGES: dict[str, Door] = {
     "deployments/<slug:name>/change/": look(DEPLOYER),
     "deployments/<slug:name>/destroy/": form(DEPLOYER),
     "deployments/<slug:name>/forget/": act(DEPLOYER),
+    "deployments/<slug:name>/test/": form(TESTER),
+    "deployments/<slug:name>/test/<int:number>/again/": act(TESTER),
+    "deployments/<slug:name>/test/<int:number>/pin/": act(TESTER),
+    "deployments/<slug:name>/samples/<int:number>/delete/": act(TESTER),
+    "deployments/<slug:name>/cache/": look(VIEWER),
+    "deployments/<slug:name>/cache/find/": form(TESTER),
+    "deployments/<slug:name>/cache/compare/": act(TESTER),
+    "deployments/<slug:name>/cache/delete/": act(DEPLOYER, match="*"),
+    "deployments/<slug:name>/cache/epoch/": form(DEPLOYER),
     "runs/<int:run_id>/": look(VIEWER),
     "runs/<int:run_id>/log/": look(VIEWER),
     "runs/<int:run_id>/log.txt": look(VIEWER),
@@ -170,10 +179,12 @@ class Site:
     def path(self, route: str, **more: str) -> str:
         found = dict(self.parameters, **more)
         found["name"] = "paper" if route.startswith("environments/") else "iris"
+        found["number"] = found["sample"] if "/samples/" in route else found["invocation"]
         path = route
         for converter, name in (
             ("slug", "name"),
             ("slug", "step"),
+            ("int", "number"),
             ("int", "run_id"),
             ("int", "draft_id"),
             ("int", "token_id"),
@@ -210,6 +221,8 @@ def site(db: None) -> Site:
             "draft_id": str(Draft.objects.create(owner=root.user, data={}).pk),
             "token_id": str(root.user.api_tokens.get().pk),
             "step": "model",
+            "invocation": str(Invocation.objects.create(deployment=deployment, request={"body": [[1]]}).pk),
+            "sample": str(Sample.objects.create(deployment=deployment, name="one", body=[[1]]).pk),
             "key": "iris:0:q:0",
         },
         failed_run=str(failed.pk),
