@@ -19,7 +19,7 @@ from deployments.models import Run, StepRecord
 HISTORY = 9
 SEEN = 120  # earlier steps that are looked through for an expectation
 NARROWEST = 0.6  # per cent, so that the shortest step can be seen
-ROOM_BEHIND, ROOM_BEFORE = 60, 45  # per cent: a bar that ends before the one, or begins after the other
+LETTER = 1.0  # per cent of a lane that one letter takes, rather more than less
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +58,30 @@ class Timeline:
 
 
 def timeline(run: Run, steps: Sequence[StepRecord], *, now: datetime) -> Timeline:
-    """Lay the steps of a run out; expectations come from the deployment's earlier runs of the same kind."""
+    """Lay the steps of a run out; expectations come from earlier runs."""
+    axis, drawn = lanes(run, steps, expected_seconds(run, steps), now=now)
+    elapsed = (now - (run.started_at or run.created_at)).total_seconds()
+    return Timeline(
+        ticks=axis.ticks(),
+        lanes=drawn,
+        now=None if run.is_over else as_percent(axis.percent(elapsed)),
+        summary=_summary(steps),
+        usual=_usual(run),
+    )
+
+
+def lanes(
+    run: Run, steps: Sequence[StepRecord], expected: Mapping[str, float], *, now: datetime
+) -> tuple[Axis, list[Lane]]:
+    """The axis that holds all that was measured and is expected, and a lane for each step."""
     begin = run.started_at or run.created_at
-    expected = expected_seconds(run, steps)
     spans = {step.key: _span(step, expected, begin=begin, now=now) for step in steps}
     for step in steps:
         if step.state == StepState.QUEUED and not run.is_over:
             spans[step.key] = _expected_span(step, spans, expected, since=(now - begin).total_seconds())
     elapsed = ((run.finished_at or now) - begin).total_seconds()
     axis = axis_for(max([elapsed, *(end for span in spans.values() if span for end in span[1:])]), begin=begin)
-    return Timeline(
-        ticks=axis.ticks(),
-        lanes=[_lane(step, spans[step.key], axis, begin=begin, now=now) for step in steps],
-        now=None if run.is_over else as_percent(axis.percent(elapsed)),
-        summary=_summary(steps),
-        usual=_usual(run),
-    )
+    return axis, [_lane(step, spans[step.key], axis, now=now) for step in steps]
 
 
 def expected_seconds(run: Run, steps: Sequence[StepRecord]) -> Mapping[str, float]:
@@ -119,52 +127,55 @@ def _expected_span(
     return start, start, start + expected[step.key]
 
 
-def _lane(step: StepRecord, span: Span | None, axis: Axis, *, begin: datetime, now: datetime) -> Lane:
-    rects: list[Rect] = []
-    text, css, edge = "", "", 0.0
-    if span:
-        start, measured, end = span
-        edge = axis.percent(end)
-        whole = partial(_rect, axis=axis, start=start, end=end)
-        match step.state:
-            case StepState.QUEUED:
-                rects = [whole("wait")]
-            case StepState.RUNNING:
-                rects = [whole("doing"), _rect("done-part", axis=axis, start=start, end=measured)]
-                left = end - measured
-                text = _("about %(time)s left") % {"time": duration(left)} if left >= 1 else step.detail
-            case StepState.WAITING:
-                rects = [whole("doing")]
-                text, css = step.waiting_for and _("waits for %(whom)s") % {"whom": step.waiting_for}, "t-busy"
-            case StepState.FAILED:
-                rects = [whole("broke")]
-                text, css = (step.error_detail.message if step.error_detail else step.detail), "t-bad"
-            case StepState.SUCCEEDED:
-                rects = [whole("fill" if step.attempts else "tiny")]
-            case _:
-                rects = [whole("tiny")]
-    at, anchor, inside = _text_place(rects, edge)
+def _lane(step: StepRecord, span: Span | None, axis: Axis, *, now: datetime) -> Lane:
+    rects, text, css = _bar(step, span, axis) if span else ([], "", "")
+    at, anchor = _text_place(rects, text, may_cover=step.state == StepState.WAITING)
     return Lane(
         step=step,
         look=_look(step),
         subtitle=_subtitle(step),
         rects=rects,
-        text=text[:80],
+        text=text,
         text_at=at,
         text_anchor=anchor,
-        text_css="t-on" if inside and step.state == StepState.FAILED else css,
-        took=duration(((step.finished_at or now) - step.started_at).total_seconds()) if step.started_at else "",
+        text_css=css,
+        took=duration((step.finished_at or now) - step.started_at) if step.started_at else "",
     )
 
 
-def _text_place(rects: Sequence[Rect], edge: float) -> tuple[str, str, bool]:
-    """Where a bar's words go: behind it, else before it, else inside at its end."""
-    start = float(rects[0].x.rstrip("%")) if rects else 0.0
-    if edge <= ROOM_BEHIND:
-        return as_percent(edge + 1), "start", False
-    if start >= ROOM_BEFORE:
-        return as_percent(start - 1), "end", False
-    return as_percent(edge - 1), "end", True
+def _bar(step: StepRecord, span: Span, axis: Axis) -> tuple[list[Rect], str, str]:
+    """The rectangles of a step, the words beside them and the class of the words."""
+    start, measured, end = span
+    whole = partial(_rect, axis=axis, start=start, end=end)
+    match step.state:
+        case StepState.QUEUED:
+            return [whole("wait")], "", ""
+        case StepState.RUNNING:
+            left = end - measured
+            words = _("about %(time)s left") % {"time": duration(left)} if left >= 1 else step.detail
+            return [whole("doing"), _rect("done-part", axis=axis, start=start, end=measured)], words, ""
+        case StepState.WAITING:
+            return [whole("doing")], _("waits for %(whom)s") % {"whom": step.waiting_for}, "t-busy"
+        case StepState.FAILED:
+            return [whole("broke")], step.error_detail.message if step.error_detail else step.detail, "t-bad"
+        case StepState.SUCCEEDED:
+            return [whole("fill" if step.attempts else "tiny")], "", ""
+        case _:
+            return [whole("tiny")], "", ""
+
+
+def _text_place(rects: Sequence[Rect], text: str, *, may_cover: bool) -> tuple[str, str]:
+    """Where a bar's words go and how they are anchored: behind it, before it, or at its end on it; else nowhere."""
+    if not rects or not text:
+        return "", ""
+    start = float(rects[0].x.rstrip("%"))
+    end = start + float(rects[0].width.rstrip("%"))
+    room = len(text) * LETTER
+    if end + room <= 100:
+        return as_percent(end + 1), "start"
+    if start >= room:
+        return as_percent(start - 1), "end"
+    return (as_percent(end - 1), "end") if may_cover else ("", "")
 
 
 def _rect(css: str, *, axis: Axis, start: float, end: float) -> Rect:

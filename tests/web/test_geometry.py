@@ -10,6 +10,8 @@ from console.web.axis import MOST_TICKS, axis_for
 from console.web.formats import ago, duration, moment, sentence
 from console.web.plan import lay_out
 from console.web.sparkline import spark_path
+from console.web.timeline import lanes
+from deployments.models import Run, StepRecord
 from deployments.services.plans import Change, Plan, PlannedChange
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -102,3 +104,42 @@ def test_a_plan_takes_its_longest_chain_and_draws_it_in_waves() -> None:
     assert (function.x, function.width) == ("75.00%", "25.00%")
     assert view.waves[0].rows[0].facts == "size 64 MB"
     assert view.waves[2].rows[0].width == "", "a change of unknown length has no bar"
+
+
+LONG_WORDS = "The model needs the package xgboost, which is not in its environment."
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "words", "place"),
+    [
+        (0, 3, LONG_WORDS[:30], ("31.00%", "start")),
+        (8, 9, LONG_WORDS, ("79.00%", "end")),
+        (2, 9, LONG_WORDS, ("", "")),
+    ],
+    ids=["behind", "before", "no room"],
+)
+def test_the_words_of_a_bar_never_run_into_anything(begin: int, end: int, words: str, place: tuple[str, str]) -> None:
+    run = Run(pk=1, state="failed", created_at=NOON, started_at=NOON, finished_at=NOON + timedelta(seconds=10))
+    step = StepRecord(
+        key="image",
+        kind="image",
+        state="failed",
+        started_at=NOON + timedelta(seconds=begin),
+        finished_at=NOON + timedelta(seconds=end),
+        error={"code": "", "message": words},
+    )
+    lane = lanes(run, [step], {}, now=NOON)[1][0]
+    assert (lane.text_at, lane.text_anchor) == place
+    assert lane.text == words, "it is still said to whoever cannot see the bar"
+
+
+def test_what_has_not_begun_is_expected_after_what_it_needs() -> None:
+    run = Run(pk=1, state="running", created_at=NOON, started_at=NOON)
+    now = NOON + timedelta(seconds=4)
+    image = StepRecord(key="image", kind="image", state="running", started_at=NOON)
+    function = StepRecord(key="function", kind="function", state="queued", needs=["image"])
+    axis, (first, second) = lanes(run, [image, function], {"image": 10.0, "function": 5.0}, now=now)
+    assert axis.length == 15
+    assert [rect.width for rect in first.rects] == ["66.67%", "26.67%"]
+    assert first.text == "about 6 s left"
+    assert (second.rects[0].css, second.rects[0].x, second.subtitle) == ("wait", "66.67%", "needs image")
