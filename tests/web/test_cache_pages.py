@@ -137,6 +137,7 @@ def test_a_deletion_of_nothing_or_of_others_does_nothing(
     client: Client, keys: list[str], function: live.Function, wish: dict[str, str]
 ) -> None:
     function.admin.set("other:a", 1)
+    function.admin.sadd("digits:versions", live.MODEL_VERSION[:16])
     response = client.post(f"{PAGE}delete/", {**wish, "confirm": "yes"}, follow=True)
     assert response.status_code == 200
     assert function.admin.exists("other:a", "digits:versions", *keys) == 5
