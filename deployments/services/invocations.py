@@ -184,4 +184,7 @@ def _send(deployment: Deployment, row: ManagedResource, url: str, call: Call) ->
 
 
 def _fits(value: Any) -> bool:
-    return len(json.dumps(value)) <= MOST_KEPT_BYTES
+    try:
+        return len(json.dumps(value)) <= MOST_KEPT_BYTES
+    except RecursionError:  # read as JSON, and nested too deeply to be written as such
+        return False
