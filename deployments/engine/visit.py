@@ -1,23 +1,19 @@
 """One visit to a claimed run: look at every step whose needs are met, and act on what is seen."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
-from ..domain.errors import ConsoleError, ErrorDetail, NotFound, TryAgainLater
-from ..domain.redactor import Redactor
+from ..domain.errors import ConsoleError, ErrorDetail, TryAgainLater
 from ..domain.resources import (
-    ArtifactFile,
     Context,
     Observation,
-    Outputs,
     Pending,
     Ready,
     Resource,
@@ -25,8 +21,9 @@ from ..domain.resources import (
     Waiting,
 )
 from ..domain.states import StepAction, StepState
-from ..models import Artifact, ManagedResource, Run, StepRecord
-from . import rows, secrets
+from ..models import ManagedResource, Run, StepRecord
+from . import rows
+from .known import Known
 from .lease import Lease
 from .moves import Line, move_step
 from .verdicts import Act, Past, Verdict, judge
@@ -60,14 +57,11 @@ class Visit:
     def __init__(self, lease: Lease, run: Run, target: Target) -> None:
         self.lease = lease
         self.run = run
-        self.target = target
         self.now = timezone.now()
         self.again: list[float] = []
         self.sent: list[tuple[StepRecord, list[Line]]] = []
         self.steps = list(run.steps.order_by("position"))
-        self.spec = run.revision.spec
-        self.ref = run.deployment.ref()
-        self.known = {(row.key, row.name): row for row in run.deployment.resources.order_by("pk")}
+        self.known = Known(run, target, now=self.now)
 
     def work(self) -> None:
         """Visit what can be visited; a step that ends lets those that need it start in the same visit."""
@@ -93,6 +87,16 @@ class Visit:
             with self.lease.writing():
                 for step, lines in self.sent:
                     self.update(step, {"acts_returned": step.attempts}, lines)
+
+    def open(self, step: StepRecord) -> StepVisit | None:
+        """The step with its resource; None when what it would remove has no row any more."""
+        row = self.known.row(step)
+        resource = self.known.resource(step, row)
+        if resource is None:
+            return None
+        lines: list[Line] = []
+        ctx = self.known.context(row, emit=lambda message: lines.append((step.key, "log", message)))
+        return StepVisit(step, resource, row, ctx, lines)
 
     def visit_step(self, step: StepRecord) -> None:
         here = self.open(step)
@@ -166,7 +170,7 @@ class Visit:
         changes: dict[str, Any] = {"attempts": step.attempts + 1, "acted_at": self.now}
         with self.writing(step):
             if verdict.act == Act.CREATE:
-                here.row = self.remember(rows.record_attempt(self.run, resource, here.row, wanted, at=self.now))
+                here.row = self.known.keep(rows.record_attempt(self.run, resource, here.row, wanted, at=self.now))
                 if not step.outcome:
                     changes["outcome"] = "changed" if here.row.ready_at else "created"
             elif not here.removes:
@@ -216,13 +220,13 @@ class Visit:
             if here.removes:
                 self.forget(here)
             elif isinstance(seen, Ready):
-                self.remember(rows.record_ready(self.run, here.resource, here.row, seen, at=self.now))
+                self.known.keep(rows.record_ready(self.run, here.resource, here.row, seen, at=self.now))
             self.succeed(step, "removed" if here.removes else step.outcome or "unchanged", lines, **changes)
 
     def fail(self, here: StepVisit, error: ErrorDetail) -> None:
         changes = self.read_log(here)
         lines = self.told(here)
-        redact = self.redactor()
+        redact = self.known.redactor()
         safe = ErrorDetail.from_dict(
             {
                 **{name: redact(str(value)) for name, value in error.as_dict().items() if name != "fix"},
@@ -263,13 +267,9 @@ class Visit:
             step.save(update_fields=list(changes))
         rows.append(self.run, lines)
 
-    def remember(self, row: ManagedResource) -> ManagedResource:
-        self.known[row.key, row.name] = row
-        return row
-
     def forget(self, here: StepVisit) -> None:
         if here.row:
-            self.known.pop((here.row.key, here.row.name), None)
+            self.known.drop(here.row)
             rows.forget(self.run, here.row)
 
     # ---- what is told
@@ -281,7 +281,7 @@ class Visit:
         """
         if not here.lines:
             return []
-        redact = self.redactor()
+        redact = self.known.redactor()
         lines = [(step, level, redact(message)) for step, level, message in here.lines]
         here.lines.clear()
         return lines
@@ -298,74 +298,6 @@ class Visit:
         chunk = here.resource.read_log(here.ctx, here.step.log_cursor)
         here.lines += [(here.step.key, "log", line) for line in chunk.lines]
         return {"log_cursor": chunk.cursor} if chunk.cursor != here.step.log_cursor else {}
-
-    # ---- what a resource is given
-
-    def open(self, step: StepRecord) -> StepVisit | None:
-        row = self.known.get((step.resource_key, step.name))
-        resource = self.resource_of(step, row)
-        if resource is None:
-            return None
-        lines: list[Line] = []
-        ctx = self.context(row, emit=lambda message: lines.append((step.key, "log", message)))
-        return StepVisit(step, resource, row, ctx, lines)
-
-    def resource_of(self, step: StepRecord, row: ManagedResource | None) -> Resource | None:
-        """The resource of a step; None when what it would remove has no row any more."""
-        if step.action == StepAction.REMOVE:
-            return self.target.recorded(row.recorded(), self.ref) if row else None
-        found = self.wanted.get((step.resource_key, step.name))
-        if found is None:
-            number = self.run.revision.number
-            raise LookupError(f"{step.resource_key} {step.name} is not in the graph of revision {number}")
-        return found
-
-    @cached_property
-    def wanted(self) -> Mapping[tuple[str, str], Resource]:
-        return {(item.key, item.name): item for item in self.target.resources(self.spec, self.ref)}
-
-    def context(self, row: ManagedResource | None, *, emit: Callable[[str], None] = lambda message: None) -> Context:
-        outputs: Mapping[str, Outputs] = {found.key: found.outputs for found in self.known.values() if found.ready_at}
-        return Context(
-            deployment=self.ref,
-            now=self.now,
-            outputs=outputs,
-            generation=row.generation if row else 0,
-            secret=self.secret,
-            artifact=artifact_file,
-            emit=emit,
-        )
-
-    def secret(self, ref: str) -> str:
-        return secrets.resolve(ref, of_resource=self.secrets_of)
-
-    def secrets_of(self, key: str) -> Mapping[str, str]:
-        row = next((row for row in self.known.values() if row.key == key), None)
-        return secrets.secrets_of_row(row, target=self.target, ref=self.ref) if row else {}
-
-    def redactor(self) -> Redactor:
-        """Knows every secret that this run can meet by now; an act may have made one since the last."""
-        values: list[str] = []
-        for row in self.known.values():
-            values += secrets.secrets_of_row(row, target=self.target, ref=self.ref).values()
-        for ref in self.spec.secret_refs():
-            try:
-                values.append(self.secret(ref))
-            except ConsoleError:
-                continue  # a value that cannot be read cannot be printed by a child either
-        return Redactor(values)
-
-
-def artifact_file(digest: str) -> ArtifactFile:
-    """The uploaded file of a digest. Raises NotFound."""
-    found = Artifact.objects.filter(pk=digest).first()
-    if found is None or not found.path.exists():
-        raise NotFound(
-            f"The uploaded file {digest[:12]} is gone",
-            cause="It was deleted from the artifact store.",
-            action="Upload the same file again; its id stays the same.",
-        )
-    return found.as_file()
 
 
 def os_error_detail(error: OSError, title: str) -> ErrorDetail:
