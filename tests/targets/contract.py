@@ -45,7 +45,8 @@ class TargetContract:
     """Facts that the engine relies on."""
 
     @pytest.fixture(scope="class")
-    def live(self, harness: Harness) -> Driven:
+    @classmethod
+    def live(cls, harness: Harness) -> Driven:
         """A deployment that tests look at and do not change."""
         driven = harness.driven()
         driven.deploy(harness.spec())

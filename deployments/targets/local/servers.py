@@ -36,15 +36,18 @@ class Server:
     started: subprocess.Popen[bytes]
     init: int | None = None
     told: dict[str, Any] = field(default_factory=dict)
+    _process: psutil.Process | None = None
 
     def process(self) -> psutil.Process:
-        """The scoring server itself. Raises psutil.NoSuchProcess."""
-        if self.init is None:
-            return psutil.Process(self.started.pid)
-        children = psutil.Process(self.init).children()
-        if not children:
-            raise psutil.NoSuchProcess(self.init)
-        return children[0]
+        """The scoring server itself, looked for once. Raises psutil.NoSuchProcess."""
+        if self._process is None:
+            if self.init is None:
+                self._process = psutil.Process(self.started.pid)
+            elif children := psutil.Process(self.init).children():
+                self._process = children[0]
+            else:
+                raise psutil.NoSuchProcess(self.init)
+        return self._process
 
     def terminate(self) -> None:
         with contextlib.suppress(psutil.Error):

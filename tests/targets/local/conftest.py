@@ -33,6 +33,30 @@ _TRAIN = """
     joblib.dump(LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), sys.argv[1])
 """
 
+# A model without scikit-learn: its server is up in a fraction of the time, and most tests are about processes.
+TINY = b"""
+class Tiny:
+    n_features_in_ = 4
+
+    def fit(self, X, y=None):
+        return self
+
+    def predict(self, X):
+        return [float(sum(row)) for row in X]
+
+    def predict_proba(self, X):
+        return [[0.5, 0.25, 0.25] for _ in X]
+"""
+SAVE_BY_CODE = """
+    import pickle, sys, types
+    name, _, code = sys.argv[2].partition(":")
+    module = types.ModuleType(name.lower())
+    sys.modules[name.lower()] = module
+    exec("__name__ = " + repr(name.lower()) + chr(10) + code, module.__dict__)
+    with open(sys.argv[1], "wb") as file:
+        pickle.dump(getattr(module, name)(), file)
+"""
+
 
 class Files:
     """Uploaded files, as the console stores them: by digest, without being opened."""
@@ -40,6 +64,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._known: dict[str, ArtifactFile] = {}
+        self._made: dict[tuple[str, ...], str] = {}
 
     def add(self, name: str, content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()
@@ -52,8 +77,10 @@ class Files:
     def run(self, name: str, program: str, *arguments: str) -> str:
         """Add what a Python program writes to the path in sys.argv[1]."""
         path = self.folder / f"made-{name}"
-        subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(path), *arguments], check=True)
-        return self.add(name, path.read_bytes())
+        if (made := (program, *arguments)) not in self._made:
+            subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(path), *arguments], check=True)
+            self._made[made] = self.add(name, path.read_bytes())
+        return self._made[made]
 
     def get(self, identity: str) -> ArtifactFile:
         return self._known[identity]
@@ -65,16 +92,19 @@ class LocalHarness:
 
     target: LocalTarget
     files: Files
-    model: str
 
     def driven(self, name: str = "iris") -> Driven:
         return Driven(self.target, DeploymentRef(name, new_uid(), "test"), self.files.get)
 
     def spec(self, **more: Any) -> Spec:
-        return Spec.load({"model": {"artifact": self.model}, "cache": {"max_memory_mb": 16}, **more})
+        model = self.files.run("tiny.pkl", SAVE_BY_CODE, f"Tiny:{TINY.decode()}")
+        code = self.files.add("tiny.py", TINY)
+        plain = {"model": {"artifact": model}, "code": {"artifact": code}, "cache": {"max_memory_mb": 16}}
+        return Spec.load({**plain, **more})
 
     def changed_spec(self) -> Spec:
-        return Spec.load({"model": {"artifact": self.model, "method": "predict_proba"}, "cache": {"max_memory_mb": 32}})
+        plain = self.spec(cache={"max_memory_mb": 32}).dump()
+        return Spec.load({**plain, "model": {**plain["model"], "method": "predict_proba"}})
 
     def breakable(self) -> tuple[str, ...]:
         return ("cache", "function")
@@ -118,10 +148,10 @@ def local_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def harness(files: Files, iris: str, local_root: Path) -> LocalHarness:
-    return local_harness(files, iris, local_root)
+def harness(files: Files, local_root: Path) -> LocalHarness:
+    return local_harness(files, local_root)
 
 
-def local_harness(files: Files, model: str, root: Path, sandbox: SandboxChoice = "auto") -> LocalHarness:
+def local_harness(files: Files, root: Path, sandbox: SandboxChoice = "auto") -> LocalHarness:
     config = LocalConfig(root=root, scoring_root=SCORING_ROOT, sandbox=sandbox)
-    return LocalHarness(LocalTarget(config), files, model)
+    return LocalHarness(LocalTarget(config), files)

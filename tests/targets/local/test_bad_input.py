@@ -21,7 +21,7 @@ from deployments.targets.local.target import LocalTarget
 from tests.targets.contract import assert_nothing_left
 from tests.targets.driving import Driven, Failed
 
-from .conftest import SCORING_ROOT, Files, LocalHarness, local_harness
+from .conftest import SAVE_BY_CODE, SCORING_ROOT, Files, LocalHarness, local_harness
 
 _DICT = "import pickle, sys; pickle.dump({'weights': [1, 2]}, open(sys.argv[1], 'wb'))"
 _MISSING_PACKAGE = """
@@ -34,7 +34,7 @@ _MISSING_PACKAGE = """
     pickle.dump(XGBClassifier(), open(sys.argv[1], "wb"))
 """
 FEATURES = b"""
-class Doubler:
+class Features:
     n_features_in_ = 1
 
     def fit(self, X, y=None):
@@ -42,14 +42,6 @@ class Doubler:
 
     def predict(self, X):
         return [float(row[0]) * 2 for row in X]
-"""
-_HELPER = """
-    import pickle, sys, types
-    module = types.ModuleType("features")
-    exec(sys.argv[2], module.__dict__)
-    sys.modules["features"] = module
-    module.Doubler.__module__ = "features"
-    pickle.dump(module.Doubler(), open(sys.argv[1], "wb"))
 """
 _MAIN = """
     import pickle, sys
@@ -107,7 +99,7 @@ def test_a_missing_package_is_named_and_offered(driven: Driven, files: Files) ->
 
 
 def test_a_missing_helper_is_offered_as_code_and_then_works(driven: Driven, files: Files) -> None:
-    model = files.run("doubler.pkl", _HELPER, FEATURES.decode())
+    model = files.run("doubler.pkl", SAVE_BY_CODE, f"Features:{FEATURES.decode()}")
     error = failure(driven, image_spec(model)).error
     assert error.fix == {"field": "code", "add": "features.py"}
     cured = image_spec(
@@ -187,19 +179,19 @@ def test_redis_that_cannot_start(driven: Driven, harness: LocalHarness, monkeypa
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk(files: Files, iris: str, tmp_path: Path) -> None:
+def test_a_full_disk(files: Files, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("this container may not mount")
     try:
-        harness = local_harness(files, iris, disk)
+        harness = local_harness(files, disk)
         driven = harness.driven("full")
         filler = disk / "filler"
         filler.write_bytes(b"x" * 150_000)
-        assert failure(driven, image_spec(iris)).error.code == "disk_full"
+        assert failure(driven, harness.spec()).error.code == "disk_full"
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        driven.bring(driven.resource(image_spec(iris), "image"))
+        driven.bring(driven.resource(harness.spec(), "image"))
         driven.destroy()
         assert_nothing_left(harness, driven)
     finally:

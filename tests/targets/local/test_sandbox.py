@@ -19,7 +19,7 @@ from deployments.targets.local.children import holder
 from deployments.targets.local.config import SandboxChoice
 from tests.targets.driving import text_of
 
-from .conftest import Files, local_harness
+from .conftest import Files, LocalHarness, local_harness
 
 MEMORY_MB = 768
 
@@ -235,7 +235,7 @@ def test_a_hostile_model_gets_nothing(
     (tmp_path / "hostile.py").write_text(source)
     code = files.add("hostile.py", source.encode())
     model = files.run("hostile.pkl", _SAVE, str(tmp_path))
-    harness = local_harness(files, model, local_root, mode)
+    harness = local_harness(files, local_root, mode)
     driven = harness.driven("hostile")
     spec = Spec.load(
         {
@@ -264,8 +264,7 @@ def test_a_hostile_model_gets_nothing(
     driven.destroy()
 
 
-def test_a_function_does_not_outlive_its_supervisor(files: Files, iris: str, local_root: Path) -> None:
-    harness = local_harness(files, iris, local_root)
+def test_a_function_does_not_outlive_its_supervisor(harness: LocalHarness) -> None:
     driven = harness.driven()
     driven.deploy(harness.spec(cache={"policy": "off"}))
     process = holder(harness.folder(driven, "function"))

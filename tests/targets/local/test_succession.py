@@ -13,7 +13,7 @@ from deployments.domain.spec import Spec
 from tests.targets.contract import assert_nothing_left
 from tests.targets.driving import Driven, Failed, text_of
 
-from .conftest import Files, LocalHarness
+from .conftest import SAVE_BY_CODE, Files, LocalHarness
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 
@@ -36,14 +36,6 @@ class Moody:
 
     def predict(self, X):
         return [0.5 for _ in X]
-"""
-_SAVE_MOODY = """
-    import pickle, sys, types
-    module = types.ModuleType("moody")
-    exec(sys.argv[2], module.__dict__)
-    sys.modules["moody"] = module
-    module.Moody.__module__ = "moody"
-    pickle.dump(module.Moody(), open(sys.argv[1], "wb"))
 """
 
 
@@ -81,7 +73,7 @@ def calling(driven: Driven, spec: Spec) -> Iterator[Caller]:
 def test_no_request_is_lost_when_a_revision_follows(harness: LocalHarness, processes: int) -> None:
     driven = harness.driven("next")
     first = harness.spec(hosting={"processes": processes})
-    second = Spec.load({**first.dump(), "model": {"artifact": harness.model, "method": "predict_proba"}})
+    second = Spec.load({**first.dump(), "model": {**first.dump()["model"], "method": "predict_proba"}})
     before = dict(driven.deploy(first)["function"])
     with calling(driven, first) as caller:
         driven.deploy(second)
@@ -104,7 +96,7 @@ def test_a_revision_that_cannot_serve_leaves_the_one_before_at_work(harness: Loc
     driven.deploy(good)
     working = dict(driven.outputs)
     bad = harness.spec(
-        model={"artifact": files.run("moody.pkl", _SAVE_MOODY, MOODY.decode())},
+        model={"artifact": files.run("moody.pkl", SAVE_BY_CODE, f"Moody:{MOODY.decode()}")},
         code={"artifact": files.add("moody.py", MOODY)},
     )
     with calling(driven, good) as caller:
