@@ -91,7 +91,8 @@ class LocalCache(LocalResource):
         folder.make()
         port = reserve_port(folder)
         (folder.path / "data").mkdir(exist_ok=True, mode=0o700)
-        folder.sockets.mkdir(parents=True, exist_ok=True, mode=0o755)
+        folder.sockets.mkdir(parents=True, exist_ok=True)
+        folder.sockets.chmod(0o755)  # whatever the umask: the function's own user reaches the socket through it
         config = server_config(
             directory=folder.path / "data",
             password=folder.secret("password"),
