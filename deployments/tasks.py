@@ -26,7 +26,9 @@ def ring_due() -> None:
     now = timezone.now()
     name = f"{socket.gethostname()}:{os.getpid()}"
     WorkerSeen.objects.update_or_create(name=name, defaults={"at": now})
-    for run_id in Run.objects.due(now).order_by("next_visit_at").values_list("pk", flat=True):
+    run_ids = list(Run.objects.to_ring(now).values_list("pk", flat=True))
+    Run.objects.filter(pk__in=run_ids).update(rung_at=now)
+    for run_id in run_ids:
         ring.apply_async((run_id,))
 
 

@@ -44,6 +44,7 @@ class Lease:
         changes: dict[str, object] = {
             "lease_token": "",
             "lease_expires_at": None,
+            "rung_at": None,
             "lateness": Greatest(F("lateness"), Value(self.late)),
         }
         if next_visit_in is not None:

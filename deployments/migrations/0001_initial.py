@@ -238,6 +238,7 @@ class Migration(migrations.Migration):
                 ('error', models.JSONField(blank=True, null=True)),
                 ('approved_plan', models.CharField(blank=True, max_length=64)),
                 ('next_visit_at', models.DateTimeField(verbose_name='next visit')),
+                ('rung_at', models.DateTimeField(blank=True, help_text='when beat last rang for the coming visit', null=True)),
                 ('lease_token', models.CharField(blank=True, max_length=32)),
                 ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
                 ('visits', models.PositiveIntegerField(default=0)),

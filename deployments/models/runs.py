@@ -1,6 +1,6 @@
 """Runs, their steps, and the events that tell what happened."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +30,7 @@ STEP_STATES = [
 ]
 STAGES = [(Stage.CREATE_CACHE, _("create cache")), (Stage.PACKAGE, _("package")), (Stage.DEPLOY, _("deploy"))]
 ACTIONS = [(StepAction.APPLY, _("apply")), (StepAction.REMOVE, _("remove"))]
+RING_AGAIN = timedelta(seconds=2)  # after so long a ring is taken for lost
 LEVELS = [("state", _("state")), ("log", _("log")), ("error", _("error"))]
 
 
@@ -43,6 +44,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Active runs whose next visit is due and that nobody holds."""
         free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
         return self.active().filter(free, next_visit_at__lte=now)
+
+    def to_ring(self, now: datetime) -> "RunQuerySet":
+        """Due runs for which beat has not rung lately: what still waits in the queue needs no second ring."""
+        return self.due(now).filter(Q(rung_at=None) | Q(rung_at__lt=now - RING_AGAIN)).order_by("next_visit_at")
 
 
 class Run(models.Model):
@@ -58,6 +63,7 @@ class Run(models.Model):
     approved_plan = models.CharField(max_length=64, blank=True)
 
     next_visit_at = models.DateTimeField(_("next visit"))
+    rung_at = models.DateTimeField(null=True, blank=True, help_text="when beat last rang for the coming visit")
     lease_token = models.CharField(max_length=32, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     visits = models.PositiveIntegerField(default=0)

@@ -227,3 +227,14 @@ def test_a_run_taken_over_is_late_from_when_its_lease_lapsed() -> None:
     )
     runner.advance(run.pk)
     assert 1 <= Run.objects.get(pk=run.pk).lateness < 20
+
+
+def test_beat_rings_again_only_when_a_ring_must_be_lost() -> None:
+    run = started(deployment())
+    now = timezone.now()
+    assert list(Run.objects.to_ring(now)) == [run]
+    Run.objects.filter(pk=run.pk).update(rung_at=now)
+    assert not Run.objects.to_ring(now + timedelta(seconds=1)).exists()
+    assert list(Run.objects.to_ring(now + timedelta(seconds=3))) == [run]
+    runner.advance(run.pk)
+    assert list(Run.objects.to_ring(timezone.now() + timedelta(seconds=1))) == [run], "the next visit is another"
