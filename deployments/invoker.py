@@ -114,9 +114,7 @@ def _answer(response: httpx.Response, raw: bytes, *, cut: bool, took: float, hid
     return Answer(
         status=response.status_code,
         headers={
-            name: hide(value)
-            for name, value in response.headers.items()
-            if name not in _HIDDEN and name not in _HOP
+            name: hide(value) for name, value in response.headers.items() if name not in _HIDDEN and name not in _HOP
         },
         body=text if cut else _decoded(text),
         cache=_VERDICTS.get(response.headers.get("x-cache", "")),
@@ -172,8 +170,7 @@ def _checked_query(query: Mapping[str, Any]) -> dict[str, Any]:
     if any(name.lower() == "code" for name in query):
         raise _refused("query", "code is the function's key", "Leave it out; the console sends the key itself.")
     return {
-        name: [str(item) for item in value] if isinstance(value, list) else str(value)
-        for name, value in query.items()
+        name: [str(item) for item in value] if isinstance(value, list) else str(value) for name, value in query.items()
     }
 
 

@@ -169,9 +169,7 @@ def _frame(actor: Actor, found: Deployment, title: str) -> dict[str, Any]:
 def _figures(actor: Actor, found: Deployment, minutes: int) -> dict[str, Any]:
     statistics = caches.statistics(actor=actor, deployment=found, minutes=minutes)
     known, live = versions_of(found), live_tag(found)
-    versions = [
-        told_version(seen.version, known=known, live=live, statistics=seen) for seen in statistics.versions
-    ]
+    versions = [told_version(seen.version, known=known, live=live, statistics=seen) for seen in statistics.versions]
     server = statistics.server
     limit, used = server.max_memory_bytes, server.used_memory_bytes
     return {
@@ -199,9 +197,7 @@ def _entries(request: HttpRequest, actor: Actor, found: Deployment) -> dict[str,
         listed = caches.entries(actor=actor, deployment=found, match=match, version=version, limit=PER_PAGE)
     known, live = versions_of(found), live_tag(found)
     ttl = (found.live_revision or found.latest_revision()).spec.cache.ttl_seconds
-    rows = [
-        Listed(row, told_version(row.model_version, known=known, live=live), ttl) for row in listed.entries
-    ]
+    rows = [Listed(row, told_version(row.model_version, known=known, live=live), ttl) for row in listed.entries]
     tags = {*known, live, version} - {""}
     chosen = request.GET.get("key", "") or (match if len(rows) == 1 and rows[0].row.key == match else "")
     opened_entry = _opened_or_none(actor, found, chosen) if chosen else None

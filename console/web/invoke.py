@@ -213,9 +213,7 @@ def _asked_for(request: HttpRequest, actor: Actor, found: Deployment) -> list[In
     return [kept[number] for number in numbers if number in kept]
 
 
-def _start(
-    request: HttpRequest, actor: Actor, found: Deployment, shape: Shape, calls: Sequence[Invocation]
-) -> Filled:
+def _start(request: HttpRequest, actor: Actor, found: Deployment, shape: Shape, calls: Sequence[Invocation]) -> Filled:
     """What the form begins with: what was sent, a sample, an entry of the cache, else the model's own example."""
     number = request.GET.get("sample", "")
     if _is_number(number):

@@ -33,9 +33,7 @@ def form(shape: Shape, start: Filled, *, tab: str) -> dict[str, Any]:
     """The request's side of the page."""
     rows = shape.unwrap(start.body)
     draws = shape.draws and (rows is None or is_picture(first_row(rows)))
-    tabs = [
-        name for name in TABS if (name != "draw" or draws) and (name != "fields" or shape.has_fields)
-    ]
+    tabs = [name for name in TABS if (name != "draw" or draws) and (name != "fields" or shape.has_fields)]
     return {
         "shape": shape,
         "tabs": tabs,

@@ -112,9 +112,7 @@ def as_pairs(pairs: Mapping[str, Any], *, sign: str) -> str:
 
 def _with_fields(post: Mapping[str, Any], shape: Shape) -> Any:
     """The rows of the JSON with the first one as the fields say."""
-    cells = [
-        _cell(post.get(f"f{index}", ""), told, where=f"f{index}") for index, told in enumerate(shape.fields)
-    ]
+    cells = [_cell(post.get(f"f{index}", ""), told, where=f"f{index}") for index, told in enumerate(shape.fields)]
     row: Any = cells
     if shape.by_name:
         row = {told.name: cell for told, cell in zip(shape.fields, cells, strict=True)}

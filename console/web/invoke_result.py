@@ -109,9 +109,7 @@ def _parts(call: Invocation, longest: float) -> list[Part]:
     parts, at = [], 0.0
     for css, label, ms, note in told:
         width = (ms or 0.0) * 100 / longest
-        parts.append(
-            Part(css if ms is not None else "none", label, ms, note, as_percent(at), as_percent(width))
-        )
+        parts.append(Part(css if ms is not None else "none", label, ms, note, as_percent(at), as_percent(width)))
         at += width
     return parts
 

@@ -40,6 +40,4 @@ def pixels(given: Any) -> list[Pixel]:
     row = first_row(given)
     if not is_picture(row):
         return []
-    return [
-        Pixel(index % SIDE, index // SIDE, f"{cell / BRIGHTEST:.2f}") for index, cell in enumerate(row) if cell > 0
-    ]
+    return [Pixel(index % SIDE, index // SIDE, f"{cell / BRIGHTEST:.2f}") for index, cell in enumerate(row) if cell > 0]

@@ -221,18 +221,14 @@ def _next_keys(
         if looked >= KEYS_PER_PAGE or time.monotonic() > until:
             break
     keys = list(ready)
-    return keys[:limit], Position(
-        scan=scan, scanned=scanned + looked, pending=tuple(keys[limit:]), started=started
-    )
+    return keys[:limit], Position(scan=scan, scanned=scanned + looked, pending=tuple(keys[limit:]), started=started)
 
 
 def _scan(client: "redis.Redis", cursor: int, pattern: str, count: int) -> tuple[int, list[bytes]]:
     return cast(tuple[int, list[bytes]], client.scan(cursor, match=pattern, count=count))
 
 
-def _rows(
-    client: "redis.Redis", space: KeySpace, keys: Sequence[bytes], with_inputs: bool
-) -> tuple[EntryRow, ...]:
+def _rows(client: "redis.Redis", space: KeySpace, keys: Sequence[bytes], with_inputs: bool) -> tuple[EntryRow, ...]:
     """The attributes of one page's keys, asked in one round trip."""
     rows = []
     for key, facts in zip(map(_name, keys), _asked(client, keys, ROW_PREVIEW), strict=True):

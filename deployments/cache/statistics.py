@@ -158,8 +158,7 @@ def read_statistics(
         miss=_latency(everything.whole, "miss"),
         saved=savings(everything.whole),
         series=tuple(
-            Point(at=_moment(first + index * step), **_counts(counts))
-            for index, counts in enumerate(everything.steps)
+            Point(at=_moment(first + index * step), **_counts(counts)) for index, counts in enumerate(everything.steps)
         ),
         versions=tuple(_version(name, tallies[name]) for name in sorted(tallies, key=lambda v: _latest(tallies[v]))),
         server=read_server(client, address=address),

@@ -39,9 +39,7 @@ def test_entries_are_deleted_by_name_and_by_match_inside_the_deployment_only(
     digits: Deployment, function: live.Function
 ) -> None:
     actor = factories.administrator()
-    keys = [
-        invoke(actor=actor, deployment=digits, body={"data": [row]})[1].key for row in function.rows[:5]
-    ]
+    keys = [invoke(actor=actor, deployment=digits, body={"data": [row]})[1].key for row in function.rows[:5]]
     function.admin.set("digits2:other", 1)
     function.admin.sadd("digits:versions", live.MODEL_VERSION[:16])
     counted = caches.delete_entries(actor=actor, deployment=digits, match="*", dry_run=True)

@@ -31,9 +31,10 @@ def test_a_wrong_password_is_told_apart(redis_server: str) -> None:
 
 
 def test_a_dead_server_is_told_with_what_to_do(redis_server: str) -> None:
-    with pytest.raises(Unavailable, match="cannot be reached") as told, opened(
-        address(redis_server, socket="/nowhere/redis.sock")
-    ) as client:
+    with (
+        pytest.raises(Unavailable, match="cannot be reached") as told,
+        opened(address(redis_server, socket="/nowhere/redis.sock")) as client,
+    ):
         client.ping()
     assert "restart run" in told.value.detail.action
 

@@ -28,9 +28,7 @@ def client(digits: Deployment) -> Client:
 def keys(digits: Deployment, function: live.Function) -> list[str]:
     """Three stored answers, by their keys."""
     actor = factories.administrator()
-    return [
-        invoke(actor=actor, deployment=digits, body={"data": [row]})[1].key for row in function.rows[:3]
-    ]
+    return [invoke(actor=actor, deployment=digits, body={"data": [row]})[1].key for row in function.rows[:3]]
 
 
 def text_of(client: Client, query: str = "") -> str:
