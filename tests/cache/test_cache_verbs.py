@@ -15,6 +15,7 @@ from tests import factories, live
 
 def test_what_was_scored_is_found_and_counted(digits: Deployment, function: live.Function) -> None:
     actor = factories.administrator()
+    live.forget_counters(function)
     missed, miss = invoke(actor=actor, deployment=digits, body={"data": [function.rows[0]]})
     _, hit = invoke(actor=actor, deployment=digits, body={"data": [function.rows[0]]})
     assert (miss.cache, hit.cache, missed.cache) == ("miss", "hit", "miss")
