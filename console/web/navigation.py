@@ -52,6 +52,7 @@ GROUPS: tuple[Group, ...] = (
                         "deployment_change",
                         "revisions_diff",
                         "wizard_new",
+                        "wizard_import",
                         "wizard_step",
                     }
                 ),
