@@ -27,6 +27,7 @@ WORST_FIRST: Sequence[DeploymentStatus] = (
     DeploymentStatus.DESTROYED,
 )
 ATTENTION = frozenset({DeploymentStatus.FAILED, DeploymentStatus.DEGRADED, DeploymentStatus.WAITING})
+SERVING = frozenset({DeploymentStatus.LIVE, DeploymentStatus.DEGRADED})
 TRIGGERS = {"http": _("HTTP"), "blob": _("Blob"), "service_bus": _("Service Bus")}
 
 

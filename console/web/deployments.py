@@ -10,14 +10,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from console.web.deployment_list import filters_for, listed, narrowed, sorted_by
+from console.web.deployment_list import SERVING, filters_for, listed, narrowed, sorted_by
 from console.web.diff import Part, artifact_names, changed_paths, spec_diff
 from console.web.formats import duration
 from console.web.pages import page, paginate, told
 from console.web.plan import lay_out
 from console.web.runs import failures_of
 from console.web.states import FOLLOWED
-from console.web.traffic import DAY, SPANS, chart, look
+from console.web.traffic import DAY, SPANS, chart, look, traffic_query
 from console.web.traffic import told as told_figures
 from deployments.domain.errors import Conflict, NotFound, Unavailable
 from deployments.domain.spec import Spec
@@ -47,7 +47,8 @@ def deployments(request: HttpRequest, actor: Actor) -> HttpResponse:
         "filters": filters_for(request, everything),
         "total": len(everything),
         "may_deploy": access.may(actor, Verb.DEPLOY),
-        **paginate(request, found),
+        **(pages := paginate(request, found)),
+        "traffic_query": traffic_query(line.name for line in pages["page"] if line.status in SERVING),
     }
     return render(request, "deployments/list.html", context)
 

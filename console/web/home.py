@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from console.web.attention import attention
-from console.web.deployment_list import listed, narrowed, sorted_by
+from console.web.deployment_list import SERVING, listed, narrowed, sorted_by
 from console.web.pages import page, told
-from console.web.traffic import MOST_AT_ONCE
+from console.web.traffic import traffic_query
 from deployments.domain.errors import NotFound
 from deployments.domain.spec import Spec
-from deployments.domain.states import DeploymentStatus, RunKind
+from deployments.domain.states import RunKind
 from deployments.models import Artifact
 from deployments.services import access
 from deployments.services.access import Actor, Verb
@@ -27,7 +27,6 @@ RUNS_SHOWN = 6
 SAMPLE, SAMPLE_ENVIRONMENT = "digits", "local"
 FOUND = 20
 WORKER_SILENT = timedelta(seconds=30)
-SERVING = frozenset({DeploymentStatus.LIVE, DeploymentStatus.DEGRADED})
 
 
 @page
@@ -46,7 +45,7 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
     serving = [line.name for line in lines if line.status in SERVING]
     context = {
         "items": items,
-        "traffic_query": urlencode([("name", name) for name in serving[:MOST_AT_ONCE]]),
+        "traffic_query": traffic_query(serving),
         "total": len(lines),
         "lines": sorted_by("status", lines)[:SHOWN],
         "runs": access.runs(actor)[:RUNS_SHOWN],

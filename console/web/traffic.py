@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +25,11 @@ SPANS = ((60, "1h"), (DAY, "24h"), (7 * DAY, "7d"))
 KEPT_SECONDS = 15  # a page that is reloaded does not ask every cache again
 MOST_AT_ONCE = 30
 X_LABELS = 5
+
+
+def traffic_query(names: Iterable[str]) -> str:
+    """The query that asks for the figures of these deployments."""
+    return urlencode([("name", name) for name in list(names)[:MOST_AT_ONCE]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,11 @@ def traffic(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Figures of the named deployments, for a page that has loaded already; a slow cache holds up nothing else."""
     names = request.GET.getlist("name")[:MOST_AT_ONCE]
     seen = [look(actor, found) for found in access.deployments(actor).filter(name__in=names)]
-    context = {"seen": seen, "stats": together(item.statistics for item in seen if item.statistics)}
+    context = {
+        "seen": seen,
+        "rows_only": request.GET.get("only") == "rows",
+        "stats": together(item.statistics for item in seen if item.statistics),
+    }
     return render(request, "parts/traffic.html", context)
 
 

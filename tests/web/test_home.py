@@ -105,6 +105,11 @@ def test_figures_of_caches_that_do_not_answer_hold_nothing_up(deployer: Client) 
     answer = deployer.get(reverse("web:traffic"), {"name": ["iris", "nothing"]})
     assert answer.status_code == 200
     assert 'id="rate-iris" hx-swap-oob="true"' in answer.content.decode()
+    listed = deployer.get(reverse("web:deployments")).content.decode()
+    assert "only=rows&amp;name=iris" in listed
+    rows = deployer.get(reverse("web:traffic"), {"only": "rows", "name": "iris"}).content.decode()
+    assert 'id="rate-iris"' in rows
+    assert 'id="figures"' not in rows, "a list has rows to fill and no figures of the day"
 
 
 def test_only_what_serves_can_be_picked_to_test(deployer: Client, paper: Environment) -> None:
