@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.web.pages import page
-from console.web.wizard.forms import StepForm, lines
+from console.web.wizard.forms import StepForm
 from console.web.wizard.frame import after, before, frame
 from console.web.wizard.function_form import name_problem, suggestion
 from console.web.wizard.review import leave, review
@@ -55,10 +55,7 @@ def wizard_step(request: HttpRequest, actor: Actor, draft_id: int, step: str) ->
 @page
 @require_GET
 def deployment_change(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
-    """Go to the actor's draft of a change, begun from the newest revision where there is none.
-
-    `?add_requirement=xgboost` adds a line to its requirements: the cure that a failed run offers.
-    """
+    """Go to the actor's draft of a change, begun from the newest revision where there is none."""
     deployment = access.deployment(actor, name)
     newest = deployment.latest_revision()
     values = values_of(newest.spec)
@@ -68,9 +65,6 @@ def deployment_change(request: HttpRequest, actor: Actor, name: str) -> HttpResp
     )
     if not is_new:
         messages.info(request, _("You had begun to change %(name)s: here is your draft.") % {"name": name})
-    if wanted := request.GET.get("add_requirement", "").strip():
-        _add_requirement(actor, draft, wanted)
-        messages.info(request, _("%(package)s was added to the requirements.") % {"package": wanted})
     return redirect("web:wizard_step", draft.pk, FIRST)
 
 
@@ -153,12 +147,3 @@ def _show(
 def _lists(request: HttpRequest) -> Values:
     """The fields that may hold several values; `QueryDict.dict` keeps only the last of each."""
     return {name: request.POST.getlist(name) for name in ("methods", "wheels")}
-
-
-def _add_requirement(actor: Actor, draft: Draft, wanted: str) -> None:
-    steps = steps_of(draft)
-    model = dict(steps.get("model") or {})
-    present = lines(str(model.get("requirements") or ""))
-    if wanted not in present:
-        model["requirements"] = "\n".join([*present, wanted])
-    drafts.save_draft(actor=actor, draft=draft, data={**draft.data, "steps": {**steps, "model": model}})
