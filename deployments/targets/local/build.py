@@ -96,8 +96,9 @@ def _build(folder: Folder, job: dict[str, Any]) -> dict[str, Any]:
         target = folder.path / digest
         if not target.exists():
             context.rename(target)
+    kept = {digest, *_in_use(Folder(Path(job["function"])))}
     for other in folder.path.iterdir():
-        if re.fullmatch(r"[0-9a-f]{64}", other.name) and other.name not in (digest, job.get("serving")):
+        if re.fullmatch(r"[0-9a-f]{64}", other.name) and other.name not in kept:
             shutil.rmtree(other, ignore_errors=True)
     manifest = build_manifest(spec, parts)
     outputs = {
@@ -109,6 +110,11 @@ def _build(folder: Folder, job: dict[str, Any]) -> dict[str, Any]:
         "executes": EXECUTES,
     }
     return {"outputs": outputs, "own_lock": environment.lock if environment.own else ""}
+
+
+def _in_use(function: Folder) -> set[str]:
+    """The packages that the function serves or opens; read in the order in which a job moves."""
+    return {Path(str(read_json(path).get("package", ""))).name for path in (function.next, function.job)}
 
 
 def _unpack_code(spec: Spec, artifacts: dict[str, ArtifactFile], staging: Path) -> Path | None:

@@ -111,6 +111,10 @@ class LocalFunction(LocalResource):
         else:
             children.spawn(self.folder, argv=argv, job=job, env=children.plain_environment())
 
+    def cancel(self, ctx: Context) -> None:
+        """Take back the job that the server was to go over to; what serves goes on serving."""
+        self.folder.next.unlink(missing_ok=True)
+
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         key = self.folder.known_secret("key")
         password = self.sibling("cache").known_secret("password")

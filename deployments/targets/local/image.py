@@ -86,7 +86,7 @@ class LocalImage(LocalResource):
                 "root": str(self.config.root),
                 "sandbox": self.config.sandbox,
                 "index_env": dict(self.config.index_env),
-                "serving": Path(str(read_json(self.sibling("function").job).get("package", ""))).name,
+                "function": str(self.sibling("function").path),
                 "lost": int(look.job.get("lost", 0)) + 1 if lost else 0,
             },
             env=env,

@@ -2,7 +2,8 @@
 
 Binds the port, starts the scoring server shut in with the listening socket, writes what it prints to the log, and
 notes why it ended. A new job in next.json is started beside the old one on the same socket and takes over when its
-model is open; if it cannot, the old one goes on. It is ours: the model's process has no way to its lock or files.
+model is open; if it cannot, or next.json is taken away before, the old one goes on. It is ours: the model's process
+has no way to its lock or files.
 """
 
 import signal
@@ -90,10 +91,12 @@ class _Supervisor:
     def _look_for_successor(self) -> None:
         job = read_json(self._folder.next)
         identity = str(job.get("id", ""))
-        if identity in ("", self._refused) or (self._coming and identity == self._coming.job["id"]):
-            return
-        if self._coming is not None:
+        if self._coming is not None and identity != self._coming.job["id"]:
             self._coming.end()
+            self._coming = None
+            _say(self._log, "The process that opened its model is not wanted any more and was ended.")
+        if identity in ("", self._refused) or self._coming is not None:
+            return
         _say(self._log, "Another process opens its model; until it is ready, this one goes on answering.")
         self._coming = start_generation(
             self._folder, job, listener=self._listener, write=self._log.write, successor=True

@@ -4,14 +4,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
-from deployments.domain.resources import Ready
+from deployments.domain.resources import Ready, Resource
 from deployments.domain.spec import Spec
+from deployments.targets.local.children import holder
 from tests.targets.contract import assert_nothing_left
-from tests.targets.driving import Driven, Failed, text_of
+from tests.targets.driving import PATIENCE, Driven, Failed, text_of
 
 from .conftest import SAVE_BY_CODE, Files, LocalHarness
 
@@ -37,6 +39,11 @@ class Moody:
     def predict(self, X):
         return [0.5 for _ in X]
 """
+
+# As MOODY, but it takes its time in the function.
+SLOW = MOODY.replace(b"class Moody", b"class Slow").replace(
+    b'raise RuntimeError("not here")', b"__import__('time').sleep(300)"
+)
 
 
 class Caller:
@@ -113,3 +120,41 @@ def test_a_revision_that_cannot_serve_leaves_the_one_before_at_work(harness: Loc
     driven.deploy(good)  # the roll back
     driven.destroy()
     assert_nothing_left(harness, driven)
+
+
+def test_a_revision_that_is_cancelled_while_it_opens_never_answers(harness: LocalHarness, files: Files) -> None:
+    driven = harness.driven("cancel")
+    good = harness.spec()
+    driven.deploy(good)
+    working = dict(driven.outputs)
+    slow = harness.spec(
+        model={"artifact": files.run("slow.pkl", SAVE_BY_CODE, f"Slow:{SLOW.decode()}")},
+        code={"artifact": files.add("slow.py", SLOW)},
+    )
+    driven.bring(driven.resource(slow, "image"))
+    function = driven.resource(slow, "function")
+    function.create(driven.context())
+    wait_for_log(driven, function, "Another process opens its model")
+    unwanted = str(driven.outputs["image"]["package"])
+    driven.bring(driven.resource(harness.changed_spec(), "image"))
+    assert all(Path(package, "manifest.json").exists() for package in (str(working["image"]["package"]), unwanted))
+    function.cancel(driven.context())
+    wait_for_log(driven, function, "not wanted any more")
+    supervisor = holder(harness.folder(driven, "function"))
+    assert supervisor is not None
+    running = " ".join(word for child in supervisor.children(recursive=True) for word in child.cmdline())
+    assert str(working["image"]["package"]) in running
+    assert unwanted not in running
+    driven.outputs.update(working)
+    seen = driven.resource(good, "function").observe(driven.context())
+    assert isinstance(seen, Ready)
+    assert seen.outputs == working["function"]
+    driven.destroy()
+    assert_nothing_left(harness, driven)
+
+
+def wait_for_log(driven: Driven, resource: Resource, words: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while words not in text_of(driven, resource):
+        assert time.monotonic() < deadline, text_of(driven, resource)
+        time.sleep(0.05)
