@@ -19,6 +19,7 @@ from deployments.domain.states import RunKind
 from deployments.models import Artifact
 from deployments.services import access
 from deployments.services.access import Actor, Verb
+from deployments.services.artifacts import usable_artifacts
 from deployments.services.deployments import create_deployment
 from deployments.services.runs import start_run, worker_seen
 
@@ -118,8 +119,8 @@ def _pick(request: HttpRequest, actor: Actor, *, to: str, title: str, empty: str
 
 
 def _sample_model(actor: Actor) -> Artifact | None:
-    """The model that the first start trained, for whoever may deploy it where it belongs."""
+    """The model that the first start trained, for whoever may use it and deploy where it belongs."""
     place = access.environments(actor).filter(name=SAMPLE_ENVIRONMENT).first()
     if place is None or not access.may(actor, Verb.DEPLOY, place):
         return None
-    return Artifact.objects.filter(name=f"{SAMPLE}.joblib").order_by("-created_at").first()
+    return usable_artifacts(actor).filter(name=f"{SAMPLE}.joblib").order_by("-created_at").first()

@@ -11,6 +11,7 @@ from console.web.traffic import chart, together, told
 from deployments.cache.statistics import CacheStatistics, Latency, Point, Savings, ServerFacts
 from deployments.domain.states import RunKind
 from deployments.models import Environment, Run, Sighting, WorkerSeen
+from deployments.services.artifacts import upload_artifact
 from deployments.services.deployments import change_deployment
 from deployments.services.tokens import create_token
 from tests import factories
@@ -27,10 +28,11 @@ def test_with_nothing_deployed_home_says_how_to_begin(deployer: Client, viewer: 
 
 
 def test_the_sample_is_deployed_with_one_button(deployer: Client, browse: Browse) -> None:
-    """Its model is in the store since the first start; who may not deploy locally is not offered it."""
-    local = factories.environment("local", "paper")
-    model = factories.artifact(name="digits.joblib")
-    starter = browse(factories.member("lena", local, "deployer"))
+    """Its model is in the store since the first start; who may not use it, or deploy locally, is not offered it."""
+    lena = factories.member("lena", factories.environment("local", "paper"), "deployer")
+    starter = browse(lena)
+    assert reverse("web:sample") not in home(starter)
+    model, _new = upload_artifact(actor=lena, name="digits.joblib", chunks=[b"\x80\x04digits"])
     button = reverse("web:sample")
     assert button not in home(deployer)
     assert deployer.post(button).status_code == 404
