@@ -172,11 +172,19 @@ def make_environment(
     return MadeEnvironment(target / "bin" / "python", lock)
 
 
-@lru_cache(maxsize=8)
 def find_python(version: str) -> Path | None:
     """An installed interpreter of that version, or None; nothing is downloaded."""
     if version == _OWN:
         return Path(sys.executable).resolve()
+    try:
+        return _installed_python(version)
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _installed_python(version: str) -> Path:
+    """Raises LookupError, which the cache does not keep: that Python may be installed while the console runs."""
     found = subprocess.run(
         [uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--system", version],
         capture_output=True,
@@ -186,7 +194,9 @@ def find_python(version: str) -> Path | None:
         cwd="/",
     )
     path = Path(found.stdout.strip())
-    return path.resolve() if found.returncode == 0 and path.is_absolute() else None
+    if found.returncode or not path.is_absolute():
+        raise LookupError(version)
+    return path.resolve()
 
 
 def _compile(

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import platform
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from deployments.targets.local.environments import (
     MadeEnvironment,
     Wanted,
     conda_requirements,
+    find_python,
     make_environment,
     own_environment,
     still_holds,
@@ -150,6 +153,16 @@ def test_an_upgrade_of_the_console_is_noticed() -> None:
     assert still_holds(f"scikit-learn=={own}\n")
     assert not still_holds("scikit-learn==0.1\n")
     assert not still_holds("nosuchpkg==1.0\n")
+
+
+def test_a_python_installed_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = platform.python_version()  # in full, which uv is asked for; the short one is known to be there
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "managed"))
+    assert find_python(version) is None
+    installed = Path(sys.executable).resolve()
+    (tmp_path / installed.name).symlink_to(installed)
+    assert find_python(version) == installed
 
 
 @pytest.fixture
