@@ -11,14 +11,17 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from .deadline import Deadline
 from .domain.errors import ConsoleError, Unavailable
 from .domain.redactor import Redactor
+from .domain.storable import finite, mended_json, mended_text
 
 CacheUse = Literal["default", "no-cache", "no-store"]
 CACHE_USES: tuple[CacheUse, ...] = ("default", "no-cache", "no-store")
 METHODS = ("GET", "POST", "PUT")
 
-TIMEOUT = httpx.Timeout(60.0, connect=3.0)
+MOST_SECONDS = 60.0  # of a whole call
+CONNECT_SECONDS = 3.0
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
 MAX_KEY_LENGTH = 200
 
@@ -66,10 +69,11 @@ class Answer:
     cut: bool = False
 
 
-def send(url: str, call: Call, *, function_key: str = "") -> Answer:
+def send(url: str, call: Call, *, function_key: str = "", seconds: float = MOST_SECONDS) -> Answer:
     """Call the function at `url`, which is a fact of the deployment and never of a request.
 
-    Raises ConsoleError for a call that may not be made, Unavailable where the function does not answer.
+    Raises ConsoleError for a call that may not be made, Unavailable where the function does not answer, or has
+    not answered in full when the seconds have passed.
     """
     headers = {**_checked_headers(call.headers or {}), "accept": "application/json"}
     if call.cache not in CACHE_USES:
@@ -84,12 +88,21 @@ def send(url: str, call: Call, *, function_key: str = "") -> Answer:
     if call.body is not None:
         content = _as_json(call.body)
         headers.setdefault("content-type", "application/json")
+    timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
     # Another machine's function may be behind the proxy of the environment; one on this machine never is.
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=not _is_loopback(url)) as client:
+    with (
+        Deadline(seconds) as deadline,
+        httpx.Client(timeout=timeout, follow_redirects=False, trust_env=not _is_loopback(url)) as client,
+    ):
         started = time.perf_counter()
         try:
             request = client.build_request(
-                call.method, url, content=content, headers=headers, params=_checked_query(call.query or {})
+                call.method,
+                url,
+                content=content,
+                headers=headers,
+                params=_checked_query(call.query or {}),
+                extensions={"trace": deadline.trace},
             )
             response = client.send(request, stream=True)
             try:
@@ -97,9 +110,11 @@ def send(url: str, call: Call, *, function_key: str = "") -> Answer:
             finally:
                 response.close()
         except httpx.TimeoutException as error:
-            raise _slow(error) from None
+            raise _slow(seconds, raw=str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unreachable(error) from None
+            raise (_slow(seconds, raw=str(error)) if deadline.passed else _unreachable(error)) from None
+        if deadline.passed:
+            raise _slow(seconds)
         took = (time.perf_counter() - started) * 1000
     return _answer(response, raw, cut=cut, took=took, hide=Redactor([function_key] if function_key else []))
 
@@ -116,7 +131,7 @@ def _answer(response: httpx.Response, raw: bytes, *, cut: bool, took: float, hid
         headers={
             name: hide(value) for name, value in response.headers.items() if name not in _HIDDEN and name not in _HOP
         },
-        body=text if cut else _decoded(text),
+        body=mended_text(text) if cut else _decoded(text),
         cache=_VERDICTS.get(response.headers.get("x-cache", "")),
         key=key if len(key) <= MAX_KEY_LENGTH else "",
         duration_ms=round(took, 3),
@@ -136,9 +151,9 @@ def _read(response: httpx.Response) -> tuple[bytes, bool]:
 
 def _decoded(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(mended_json(text), parse_constant=_no_constant, parse_float=finite)
     except (ValueError, RecursionError):
-        return text
+        return mended_text(text)
 
 
 def _as_json(body: Any) -> bytes:
@@ -178,13 +193,13 @@ def _refused(field: str, what: str, action: str) -> ConsoleError:
     return ConsoleError(f"{what}.", action=action, field=field, code="bad_call")
 
 
-def _slow(error: Exception) -> Unavailable:
+def _slow(seconds: float, *, raw: str = "") -> Unavailable:
     return Unavailable(
         "The function did not answer in time.",
         code="function_slow",
-        cause=f"It is starting, overloaded, or one answer takes longer than {TIMEOUT.read:.0f} seconds.",
+        cause=f"It is starting, overloaded, or one answer takes longer than {seconds:.0f} seconds.",
         action="Try again; look at the function's log if it stays so.",
-        raw=str(error),
+        raw=raw,
     )
 
 

@@ -1,8 +1,11 @@
 """Calls go to the function alone, carry what they may, and what comes back is bounded and safe to show."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -19,6 +22,7 @@ class Host(BaseHTTPRequestHandler):
     """Says back what it was asked; some paths misbehave."""
 
     visits: ClassVar[list[str]] = []
+    said: ClassVar[bytes] = b""
 
     def do_POST(self) -> None:
         self.visits.append(self.path)
@@ -31,6 +35,8 @@ class Host(BaseHTTPRequestHandler):
             body = b'"' + b"x" * (invoker.MAX_ANSWER_BYTES + 10) + b'"'
         if self.path == "/odd":
             body, headers = b"[NaN]", {"x-cache": "PERHAPS", "x-cache-key": "k" * 999, "set-cookie": "a=b"}
+        if self.path == "/said":
+            body = self.said
         if self.path == "/timed":
             headers = {"server-timing": "parse;dur=0.1, get;dur=0.25, total;dur=0.5, x;desc=1"}
         self.send_response(status)
@@ -63,6 +69,16 @@ def echoed(host: str, **wish: Any) -> dict[str, Any]:
     answer = send(f"{host}/api/score", Call(**{"body": {"data": [[1]]}, **wish}), function_key=KEY)
     assert isinstance(answer.body, dict)
     return answer.body
+
+
+def drip(door: socket.socket, beginning: bytes) -> None:
+    """Answer one call with a beginning, then a byte every tenth of a second, for ten seconds at most."""
+    guest, _ = door.accept()
+    with guest, suppress(OSError):
+        guest.sendall(beginning)
+        for _ in range(100):
+            time.sleep(0.1)
+            guest.sendall(b"1")
 
 
 def test_a_call_carries_the_key_and_never_shows_it(host: str) -> None:
@@ -119,6 +135,42 @@ def test_an_odd_answer_is_taken_as_text(host: str) -> None:
     answer = send(f"{host}/odd", Call(body={}))
     assert (answer.body, answer.cache, answer.key) == ("[NaN]", None, "")
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("[1e999]", "[1e999]"),
+        ("[-1e999, 1.5]", "[-1e999, 1.5]"),
+        ("[1.5, 1e300]", [1.5, 1e300]),
+        (r'["a\u0000b"]', ["a\ufffdb"]),
+        (r'{"\ud83d": ["\uDE00", "\ud83d\ude00"]}', {"\ufffd": ["\ufffd", "\U0001f600"]}),
+        (r'["\\u0000", "\\\u0000"]', ["\\u0000", "\\\ufffd"]),
+        ("a\0b", "a\ufffdb"),
+    ],
+)
+def test_what_no_database_keeps_is_not_in_an_answer(host: str, told: str, kept: Any) -> None:
+    Host.said = told.encode()
+    assert send(f"{host}/said", Call(body={})).body == kept
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"HTTP/1.1 200 OK\r\nx-long: ",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;x=",
+    ],
+    ids=["headers", "body", "body without an end", "chunk"],
+)
+def test_a_byte_now_and_then_keeps_no_call(beginning: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=drip, args=(door, beginning), daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="did not answer in time"):
+            send(f"http://127.0.0.1:{door.getsockname()[1]}/", Call(body={}), seconds=0.5)
+        assert time.monotonic() - started < 5
 
 
 def test_timings_are_read_and_the_network_is_the_rest(host: str) -> None:

@@ -11,6 +11,7 @@ from ninja.renderers import JSONRenderer
 from ninja.responses import NinjaJSONEncoder
 
 from deployments.domain.errors import ConsoleError
+from deployments.domain.storable import finite, is_storable
 
 # An escaped U+0000 or half of a surrogate pair: valid JSON, but no database stores it as text.
 _SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
@@ -22,7 +23,7 @@ class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         """Raises ConsoleError or ValueError."""
         try:
-            data = json.loads(request.body, parse_constant=_refuse)
+            data = json.loads(request.body, parse_constant=_refuse, parse_float=finite)
             if _SUSPECT.search(request.body):
                 _check_text(data)
         except RecursionError:
@@ -50,9 +51,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _check_text(data: Any) -> None:
-    text = json.dumps(data, ensure_ascii=False)
-    # json.dumps escapes control characters again, so U+0000 is looked for as what it becomes.
-    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text) or any("\ud800" <= sign <= "\udfff" for sign in text):
+    if not is_storable(data):
         raise ConsoleError(
             "The body holds U+0000 or half of a surrogate pair", action="Remove it: it cannot be stored as text."
         )

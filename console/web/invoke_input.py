@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 
 from console.web.invoke_shape import Field, Shape
+from deployments.domain.storable import finite, is_storable
 
 MOST_FILE_BYTES = 5 * 1024 * 1024
 MOST_LINES = 10_000
@@ -49,7 +50,7 @@ def read_form(post: Mapping[str, Any], file: UploadedFile | None, shape: Shape) 
     else:
         rows = read_json(post.get("json", ""))
         label = _("Drawn") if tab == "draw" else _("JSON")
-    return Filled(
+    filled = Filled(
         body=shape.wrap(rows),
         label=label,
         cache=post.get("cache", "default"),
@@ -57,6 +58,9 @@ def read_form(post: Mapping[str, Any], file: UploadedFile | None, shape: Shape) 
         query=_query(post.get("query", "")),
         headers=_headers(post.get("headers", "")),
     )
+    _check_storable(filled.body, where="file" if tab == "file" else "json")
+    _check_storable(filled.query, where="query")
+    return filled
 
 
 def read_json(text: str) -> Any:
@@ -64,7 +68,7 @@ def read_json(text: str) -> Any:
     if not text.strip():
         raise BadInput("json", _("Fill in the input."))
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=finite)
     except json.JSONDecodeError as error:
         raise BadInput(
             "json",
@@ -108,6 +112,16 @@ def as_pairs(pairs: Mapping[str, Any], *, sign: str) -> str:
     for name, value in pairs.items():
         lines += [f"{name}{sign}{item}" for item in (value if isinstance(value, list) else [value])]
     return "\n".join(lines)
+
+
+def _check_storable(value: Any, *, where: str) -> None:
+    """What is sent is kept as well."""
+    try:
+        if is_storable(value):
+            return
+    except RecursionError:
+        raise BadInput(where, _("Nested too deeply.")) from None
+    raise BadInput(where, _("Remove U+0000 or half of a surrogate pair: it cannot be kept as text."))
 
 
 def _with_fields(post: Mapping[str, Any], shape: Shape) -> Any:

@@ -254,6 +254,22 @@ def test_a_table_is_filled_in_by_name() -> None:
     assert filled.body == {"data": [{"age": None, "city": "Rio", "paid": True, "n": 2}, {"age": 2}]}
 
 
+@pytest.mark.parametrize(
+    ("given", "where", "said"),
+    [
+        ({"tab": "json", "json": "[[1e999]]"}, "json", "1e999 is too large a number"),
+        ({"tab": "json", "json": r'[["\u0000"]]'}, "json", "cannot be kept"),
+        ({"tab": "json", "json": r'[{"\ud83d": 1}]'}, "json", "cannot be kept"),
+        ({"tab": "fields", "f1": "R\0o", "f2": "yes", "f3": "2"}, "json", "cannot be kept"),
+        ({"tab": "json", "json": "[[1]]", "query": "a=\0"}, "query", "cannot be kept"),
+    ],
+)
+def test_what_no_database_keeps_is_not_sent(given: dict[str, str], where: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said) as told:
+        read_form(given, None, TABLE)
+    assert told.value.where == where
+
+
 def test_a_whole_request_in_the_json_is_sent_as_it_is() -> None:
     filled = read_form({"tab": "json", "json": '{"data": [[1]], "more": 2}'}, None, TABLE)
     assert filled.body == {"data": [[1]], "more": 2}
