@@ -38,7 +38,7 @@ def test_each_rule_names_its_field(rules: dict[str, Any], parts: dict[str, Any],
 def test_what_keeps_the_rules_passes() -> None:
     rules = EnvironmentSettings(
         max_cache_mb=64, max_memory_mb=2_048, max_processes=1, required_tags=("owner",), execution="original",
-        allowed_secrets=("SCORING_SECRET_INDEX",),
+        allowed_secrets=("SCORING_SECRET_INDEX",), allowed_indexes=(INDEX["url"],),
     )  # fmt: skip
     kept = spec(tags={"owner": "x"}, execution="original", runtime={"index": INDEX})
     check_spec(kept, rules)
@@ -47,7 +47,28 @@ def test_what_keeps_the_rules_passes() -> None:
 
 def test_a_reference_that_is_not_listed_is_refused() -> None:
     with pytest.raises(SecretUnavailable, match="SCORING_SECRET_INDEX is not allowed"):
-        check_spec(spec(runtime={"index": INDEX}), EnvironmentSettings())
+        check_spec(spec(runtime={"index": INDEX}), EnvironmentSettings(allowed_indexes=(INDEX["url"],)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://elsewhere.example/simple",
+        "https://packages.example.evil.example/team",
+        "https://packages.example:8443/team",
+        "https://packages.example/teammate",
+        "https://packages.example/team/../other",
+    ],
+)
+def test_credentials_go_to_no_index_but_those_allowed(url: str) -> None:
+    rules = EnvironmentSettings(
+        allowed_secrets=("SCORING_SECRET_INDEX",), allowed_indexes=("https://packages.example/team",)
+    )
+    kept = {"credentials": "env:SCORING_SECRET_INDEX"}
+    check_spec(spec(runtime={"index": {"url": "https://packages.example/team/simple", **kept}}), rules)
+    with pytest.raises(SpecInvalid, match="does not send credentials"):
+        check_spec(spec(runtime={"index": {"url": url, **kept}}), rules)
+    check_spec(spec(runtime={"index": {"url": url}}), rules)
 
 
 @pytest.mark.parametrize("rules", [{"mispelt": 1}, {"max_cache_mb": 0}, {"max_processes": 33}, {"execution": "fast"}])

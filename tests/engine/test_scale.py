@@ -20,7 +20,7 @@ LATEST = 5.0  # seconds
 STILL_WAITING = 10
 SLOW = {"create_seconds": {"cache": 3.0, "image": 3.0, "function": 3.0}, "settle": 1.0, "poll": 6.0}
 
-LOOKED_AT_OFTEN = {"create_seconds": {"cache": 8.0, "image": 4.0, "function": 2.0}, "poll": 0.05}
+LOOKED_AT_OFTEN = {"create_seconds": {"cache": 8.0, "image": 4.0, "function": 2.0}, "poll": 0.1}
 
 
 def deployments(count: int, **parts: object) -> list[Deployment]:
@@ -89,7 +89,7 @@ def test_workers_killed_three_times_in_a_row(redis_server: str, tmp_path: Path, 
             start(workers, of, rings=1)
         cut_short: set[str] = set()
         for _ in range(3):
-            eventually(lambda: bool(held() - cut_short), seconds=60, every=0.005, why=workers.log)
+            workers.stop_in(lambda: bool(held() - cut_short))
             for name in NAMES:
                 workers.kill_and_start(name)
             cut_short.update(held())

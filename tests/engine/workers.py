@@ -67,6 +67,17 @@ class Workers:
         process.wait()
         self._start(name, (*WORKER, "--hostname", f"{name}@test"))
 
+    def stop_in(self, the_middle: Callable[[], bool], *, seconds: float = 60) -> None:
+        """Stop both workers where they are, once that is in the middle of what is asked for."""
+        end = time.monotonic() + seconds
+        while True:
+            self._signal(signal.SIGSTOP)
+            if the_middle():
+                return
+            self._signal(signal.SIGCONT)
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.02)
+
     def ring(self, run_ids: list[int], *, times: int) -> None:
         with current_app.connection_for_write(self._broker) as broker:
             for run_id in run_ids:
@@ -80,6 +91,10 @@ class Workers:
     def log(self) -> str:
         return self._log.read_text()[-4000:]
 
+    def _signal(self, number: signal.Signals) -> None:
+        for name in NAMES:
+            os.killpg(self._processes[name].pid, number)
+
     def _start(self, name: str, arguments: tuple[str, ...]) -> None:
         with self._log.open("ab") as log:
             self._processes[name] = subprocess.Popen(
@@ -92,8 +107,8 @@ class Workers:
             )
 
 
-def eventually(what: Callable[[], bool], *, seconds: float, why: Callable[[], str], every: float = 0.25) -> None:
+def eventually(what: Callable[[], bool], *, seconds: float, why: Callable[[], str]) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, why()
-        time.sleep(every)
+        time.sleep(0.25)
