@@ -7,12 +7,14 @@ model: that is done by a shut-in child of its own.
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from ...domain.errors import ConsoleError, ErrorDetail, ResourceFailed
 from ...domain.resources import ArtifactFile
@@ -34,6 +36,7 @@ _SCORING_VERSION = re.compile(r'^SCORING_VERSION = "([^"]+)"', re.MULTILINE)
 
 def main(arguments: list[str]) -> int:
     os.umask(0o022)  # environments and packages are read by another user
+    signal.signal(signal.SIGTERM, _stop)
     folder = Folder(Path(arguments[0]))
     job = read_json(folder.job)
     started = time.monotonic()
@@ -49,6 +52,12 @@ def main(arguments: list[str]) -> int:
         print(outcome["error"]["message"])
     write_json(folder.result, {"job": job["id"], "fingerprint": job["fingerprint"], **outcome})
     return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """End with all that is under way here: what leaves a block ends its child and removes its folder."""
+    signal.signal(number, signal.SIG_IGN)  # once: a second signal must not cut the cleaning short
+    sys.exit(128 + number)
 
 
 def scoring_version(scoring_root: Path) -> str:

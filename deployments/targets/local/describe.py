@@ -61,7 +61,8 @@ def describe(
         in_time = True
     except subprocess.TimeoutExpired:
         in_time = False
-        child.kill()
+    finally:
+        child.kill()  # nothing to one that has ended
         child.wait()
     printed = _lines(err.finish())
     answer = _answer(out.finish())

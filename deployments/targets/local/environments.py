@@ -5,14 +5,12 @@ folder beside it and renames it, so that a half-made one is never used.
 """
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -27,6 +25,7 @@ from ...domain.errors import ResourceFailed
 from ...domain.resources import ArtifactFile
 from ...domain.spec import Spec
 from .failures import uv_failure
+from .scratch import only_one, scratch_folder
 
 _SECONDS = 900  # for one call of uv
 _OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -160,12 +159,12 @@ def make_environment(
             field="runtime.python",
         )
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".lock-") as scratch:
+    with scratch_folder(root) as scratch:
         wheels = _place_wheels(wanted.wheels, root / "wheels")
-        lock = _compile(wanted, wheels, Path(scratch), python=python, env=env, index_url=index_url)
+        lock = _compile(wanted, wheels, scratch, python=python, env=env, index_url=index_url)
     digest = hashlib.sha256(f"{wanted.python}\n{lock}".encode()).hexdigest()
     target = root / digest[:32]
-    with _only_one(root / f"{digest[:32]}.lock"):
+    with only_one(root / f"{digest[:32]}.lock"):
         if not target.exists():
             say(f"Making the environment: {lock.count('==') + len(wheels)} packages.")
             _install(lock, target, python=python, env=env, index_url=index_url)
@@ -215,8 +214,7 @@ def _compile(
 
 
 def _install(lock: str, target: Path, *, python: Path, env: Mapping[str, str], index_url: str) -> None:
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".venv-"))
-    try:
+    with scratch_folder(target.parent) as scratch:
         place = scratch / "venv"
         _uv(["venv", "--quiet", "--relocatable", "--python", str(python), str(place)], env=env, index_url="")
         requirements = scratch / "requirements.txt"
@@ -235,8 +233,6 @@ def _install(lock: str, target: Path, *, python: Path, env: Mapping[str, str], i
             check=False,  # a package may hold a file for another Python version
         )
         place.rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _uv(arguments: Sequence[str], *, env: Mapping[str, str], index_url: str) -> None:
@@ -269,17 +265,6 @@ def _place_wheels(wheels: Sequence[ArtifactFile], folder: Path) -> list[str]:
             Path(scratch.name).rename(place)
         lines.append(str(place))
     return lines
-
-
-@contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Wait for other makers of the same environment."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _needs(distribution: metadata.Distribution, extras: set[str]) -> list[Requirement]:

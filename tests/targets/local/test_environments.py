@@ -3,22 +3,26 @@
 import base64
 import hashlib
 import platform
+import socket
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.domain.errors import ResourceFailed
-from deployments.domain.resources import ArtifactFile
+from deployments.domain.resources import ArtifactFile, Recorded
 from deployments.domain.spec import Spec
 from deployments.targets.local.build import credentials
+from deployments.targets.local.children import CHECKOUT, holder
 from deployments.targets.local.config import index_environment
 from deployments.targets.local.environments import (
     MadeEnvironment,
@@ -30,6 +34,10 @@ from deployments.targets.local.environments import (
     still_holds,
     wanted_environment,
 )
+from deployments.targets.local.folders import Folder
+from deployments.targets.local.target import LocalTarget
+
+from .conftest import LocalHarness
 
 MODEL = {"artifact": "0" * 64}
 
@@ -86,6 +94,59 @@ def test_makers_of_the_same_environment_wait_for_one(tmp_path: Path, shelf: Path
         made = set(pool.map(lambda _: make(tmp_path / "venvs", shelf, "tinypkg"), range(3)))
     assert len(made) == 1
     assert version_in(made.pop()) == "2.0"
+
+
+def test_what_a_killed_maker_left_is_removed_and_what_is_being_made_is_not(tmp_path: Path, shelf: Path) -> None:
+    root = tmp_path / "venvs"
+    root.mkdir()
+    program = (
+        "import sys, time; from pathlib import Path; from deployments.targets.local.scratch import scratch_folder\n"
+        "with scratch_folder(Path(sys.argv[1])) as folder: print(folder, flush=True); time.sleep(600)"
+    )
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(root)], stdout=subprocess.PIPE, text=True,
+            env={"PYTHONPATH": str(CHECKOUT)},
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        killed, working = (Path(maker.stdout.readline().strip()) for maker in makers if maker.stdout)
+        makers[0].kill()
+        makers[0].wait()
+        make(root, shelf, "tinypkg")
+        assert not killed.exists()
+        assert working.exists()
+    finally:
+        for maker in makers:
+            maker.kill()
+            maker.communicate()
+
+
+def test_a_cancelled_build_ends_its_uv_and_leaves_nothing_half_made(
+    tmp_path: Path, harness: LocalHarness, iris: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that takes the question and never answers
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        config = replace(
+            harness.target.config,
+            root=tmp_path / "local",
+            index_env={**index_environment(), "UV_DEFAULT_INDEX": index, "UV_CACHE_DIR": str(tmp_path / "cache")},
+        )
+        driven = LocalHarness(LocalTarget(config), harness.files).driven("cancelled")
+        spec = Spec.load({"model": {"artifact": iris}, "runtime": {"requirements": ["tinypkg"]}})
+        image = driven.resource(spec, "image")
+        driven.rows["image"] = Recorded("image", image.kind, image.name, owned=True)
+        image.create(driven.context())
+        silent.settimeout(60)
+        silent.accept()[0].close()
+        builder = holder(Folder(config.root / image.name / "image"))
+        assert builder is not None
+        (tool,) = [child for child in builder.children() if child.name() == "uv"]
+        image.cancel(driven.context())
+        assert not psutil.wait_procs([tool, builder], timeout=20)[1]
+        assert [path.name for path in config.root.rglob(".*")] == []
+        driven.destroy()
 
 
 def test_an_uploaded_wheel(tmp_path: Path, shelf: Path) -> None:
