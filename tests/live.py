@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,50 +43,57 @@ class Function:
 
 
 @contextmanager
-def serving(**environment: str) -> Iterator[Function]:
-    """Start both; more settings of the scoring server can be given."""
-    with tempfile.TemporaryDirectory(prefix="live-") as folder:
+def serving() -> Iterator[Function]:
+    """Start both. Test and function have users of their own on the server, whose password a deployment changes."""
+    with tempfile.TemporaryDirectory(prefix="live-") as folder, ExitStack() as children:
         root, password = Path(folder), secrets.token_urlsafe(16)
         cache_port, port = _free_port(), _free_port()
         config = server_config(
-            directory=root, password=password, port=cache_port, unixsocket=root / "redis.sock",
-            maxmemory_bytes=64 * 1024**2, policy="allkeys-lfu",
-        )  # fmt: skip
+            directory=root,
+            password=password,
+            port=cache_port,
+            unixsocket=root / "redis.sock",
+            maxmemory_bytes=64 * 1024**2,
+            policy="allkeys-lfu",
+        )
         rows = _package(root)
-        children = [
-            subprocess.Popen([find_server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL),
-            subprocess.Popen(
-                [sys.executable, "-m", "scoring"],
-                cwd=SCORING,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "SCORING_ROOT": folder,
-                    "SCORING_PORT": str(port),
-                    "SCORING_CACHE_URL": f"redis://127.0.0.1:{cache_port}/0",
-                    "SCORING_CACHE_PASSWORD": password,
-                    "SCORING_CACHE_PREFIX": NAME,
-                    "SCORING_CACHE_TTL": "3600",
-                    **environment,
-                },
-                stderr=subprocess.DEVNULL,
-            ),
-        ]
-        try:
-            stdin = children[0].stdin
-            assert stdin is not None
-            stdin.write(config.encode())
-            stdin.close()
-            address = f"unix://:{password}@{root / 'redis.sock'}?db=0"
-            wait_for_redis(address)
-            _wait_for_function(f"http://127.0.0.1:{port}/healthz")
-            with redis.Redis.from_url(address) as first:
-                first.execute_command("ACL", "SETUSER", "admin", "on", f">{password}", "~*", "&*", "+@all")
-            with redis.Redis.from_url(address, username="admin") as admin:
-                yield Function(f"http://127.0.0.1:{port}/api/score", cache_port, admin, rows)
-        finally:
-            for child in children:
-                child.kill()
-                child.wait()
+        _started(children, [str(find_server()), "-"], given=config)
+        address = f"unix://:{password}@{root / 'redis.sock'}?db=0"
+        wait_for_redis(address)
+        with redis.Redis.from_url(address) as first:
+            for user in ("admin", "function"):
+                first.execute_command("ACL", "SETUSER", user, "on", f">{password}", "~*", "&*", "+@all")
+        _started(
+            children,
+            [sys.executable, "-m", "scoring"],
+            cwd=SCORING,
+            env={
+                "PATH": os.environ["PATH"],
+                "SCORING_ROOT": folder,
+                "SCORING_PORT": str(port),
+                "SCORING_CACHE_URL": f"redis://function@127.0.0.1:{cache_port}/0",
+                "SCORING_CACHE_PASSWORD": password,
+                "SCORING_CACHE_PREFIX": NAME,
+                "SCORING_CACHE_TTL": "3600",
+                # A busy machine is no reason to pass the cache by.
+                "SCORING_CACHE_TIMEOUT_MS": "5000",
+            },
+        )
+        _wait_for_function(f"http://127.0.0.1:{port}/healthz")
+        with redis.Redis.from_url(address, username="admin") as admin:
+            yield Function(f"http://127.0.0.1:{port}/api/score", cache_port, admin, rows)
+
+
+def _started(children: ExitStack, command: list[str], *, given: str = "", **more: Any) -> None:
+    """Start a child that is killed at the end; `given` is what it reads on its stdin."""
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more
+    )
+    children.callback(child.wait)
+    children.callback(child.kill)
+    assert child.stdin is not None
+    child.stdin.write(given.encode())
+    child.stdin.close()
 
 
 def forget_counters(function: Function) -> None:
@@ -121,7 +128,7 @@ def deployed(function: Function, *, name: str = NAME, **parts: Any) -> Deploymen
     cache.save()
     served.save()
     made.revisions.update(model_version=MODEL_VERSION)
-    # Who is signed in already stays so: the scoring server does not notice the new password.
+    # The deployment's password, as its target tells it; those of the test and of the function stay.
     function.admin.config_set("requirepass", f"paper-secret-{made.base_name}-cache")
     return made.fresh()
 
