@@ -114,7 +114,7 @@ def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) ->
     if actor.is_site_admin:
         return None
     if verb == Verb.CREATE_ENVIRONMENT:
-        return Refusal("Only administrators of the site make environments.", "Ask one of them.")
+        return Refusal("Only administrators of the site make environments and say which secrets they use.", "Ask one.")
     needed = NEEDED_ROLE[verb]
     if environment is None:
         held = Membership.objects.filter(user_id=actor.user.pk).values_list("role", flat=True)

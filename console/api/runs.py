@@ -14,7 +14,7 @@ from console.api.operations import refusals
 from console.api.schemas import EventOut, EventsOut, RunOut, RunSummary, RunWish, StepOut
 from deployments.domain.states import RunKind, RunState
 from deployments.models import Event, Run
-from deployments.services import access
+from deployments.services import access, plans
 from deployments.services.access import Verb
 from deployments.services.idempotency import Answer
 from deployments.services.runs import cancel_run, retry_run, start_run
@@ -50,6 +50,15 @@ def start(request: HttpRequest, name: str, wish: RunWish, key: IdempotencyKey = 
     wants the name in `confirm`; `restart` starts again what should be running. Follow the Location.
     """
     actor = actor_of(request)
+    if wish.plan:
+        # Looked at before the transaction: looking takes as long as what is looked at.
+        plans.require_plan(
+            actor=actor,
+            deployment=access.deployment(actor, name, Verb.DEPLOY),
+            kind=wish.kind,
+            revision=wish.revision,
+            digest=wish.plan,
+        )
 
     def act() -> Answer:
         run = start_run(

@@ -104,9 +104,11 @@ def _prove(home: Home, url: str, *, public_url: str) -> None:
     asked = None
     try:
         with Rest(url, sign_in["api_token"]) as rest:
-            if sign_in["deployment"]:
+            if not flag("LOCAL_EXECUTION_ENABLED", default=True):
+                say("LOCAL_EXECUTION_ENABLED is off: no model is run on this machine")
+            elif sign_in["deployment"]:
                 restart.live_deployments(rest)
-            elif flag("LOCAL_EXECUTION_ENABLED", default=True):
+            else:
                 asked = sample.deploy(rest)
                 sign_in["deployment"] = sample.NAME
                 write_private(home.sign_in_file, sign_in)

@@ -1,8 +1,10 @@
 """A later start: what was live on this machine is brought back to life, by ordinary runs."""
 
 from console.boot.progress import Refused, say
-from console.boot.rest import Rest
+from console.boot.rest import CallFailed, Rest
 from console.boot.sample import follow
+
+PATIENCE = 20.0  # seconds for a run that was under way when the console stopped
 
 
 def live_deployments(rest: Rest) -> None:
@@ -15,7 +17,12 @@ def live_deployments(rest: Rest) -> None:
     ]
     if names:
         say(f"Bringing back {', '.join(names)}")
-    runs = {name: rest.start_run(name, "restart", reason="restart") for name in names}
+    runs: dict[str, str] = {}
+    for name in names:
+        try:
+            runs[name] = rest.start_run(name, "restart", reason="restart", patience=PATIENCE)
+        except CallFailed as failure:
+            say(f"{name} did not come back: {failure}")
     for name, run in runs.items():
         try:
             follow(rest, name, run)

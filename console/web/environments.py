@@ -22,7 +22,7 @@ from deployments.services.access import Actor, Verb
 from deployments.services.environments import remove_member, save_environment, set_member
 
 FACE = ("title", "target", "tone")
-LISTS = ("required_tags", "allowed_secrets", "allowed_vaults")
+LISTS = ("required_tags", "allowed_secrets", "allowed_vaults", "allowed_indexes")
 
 
 class EnvironmentForm(forms.Form):
@@ -56,6 +56,11 @@ class EnvironmentForm(forms.Form):
     )
     allowed_vaults = forms.CharField(
         label=gettext_lazy("Vaults that may be named"), required=False, help_text=gettext_lazy("Separated by commas.")
+    )
+    allowed_indexes = forms.CharField(
+        label=gettext_lazy("Package indexes that credentials may be sent to"),
+        required=False,
+        help_text=gettext_lazy("Addresses like https://packages.example.com/simple, separated by commas."),
     )
     execution = forms.ChoiceField(
         label=gettext_lazy("Execution"),

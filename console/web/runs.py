@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -132,8 +133,14 @@ def run_fix(request: HttpRequest, actor: Actor, run_id: int) -> HttpResponse:
     spec = found.revision.spec.dump()
     spec["runtime"]["requirements"] = [*spec["runtime"]["requirements"], requirement]
     note = _("added %(requirement)s") % {"requirement": requirement}
-    with told(request):
-        change_deployment(actor=actor, deployment=found.deployment, spec=Spec.load(spec), note=note)
+    with told(request), transaction.atomic():
+        change_deployment(
+            actor=actor,
+            deployment=found.deployment,
+            spec=Spec.load(spec),
+            note=note,
+            expected_revision=found.revision.number,
+        )
         again = start_run(actor=actor, deployment=found.deployment, kind=RunKind.DEPLOY, reason=note)
         return redirect("web:run", again.pk)
     return redirect("web:run", run_id)

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +36,9 @@ class EnvironmentSettings(BaseModel):
     required_tags: tuple[str, ...] = ()
     allowed_secrets: tuple[str, ...] = Field(default=(), description="names SCORING_SECRET_* that specs may refer to")
     allowed_vaults: tuple[str, ...] = ()
+    allowed_indexes: tuple[str, ...] = Field(
+        default=(), description="https addresses of private package indexes that credentials may be sent to"
+    )
     allow_code: bool = Field(default=True, description="helper modules and entry scripts may be uploaded")
     execution: Literal["auto", "original", "onnx"] | None = None
 
@@ -58,7 +62,19 @@ def check_spec(spec: Spec, settings: EnvironmentSettings) -> None:
         problems.append(("code", "this environment does not take code; put it into a wheel that is reviewed"))
     if settings.execution and spec.execution not in ("auto", settings.execution):
         problems.append(("execution", f"this environment fixes the execution to {settings.execution}"))
+    index = spec.runtime.index
+    if index and index.credentials and not any(_is_under(index.url, allowed) for allowed in settings.allowed_indexes):
+        # The reference alone is not enough: its value goes wherever the address says.
+        problems.append(("runtime.index.url", "this environment does not send credentials to this index"))
     if problems:
         raise SpecInvalid(problems)
     for ref in spec.secret_refs():
         check_ref_allowed(ref, allowed_env=settings.allowed_secrets, allowed_vaults=settings.allowed_vaults)
+
+
+def _is_under(url: str, allowed: str) -> bool:
+    """True for the same scheme, host and port, at the allowed path or below it."""
+    one, other = urlsplit(url), urlsplit(allowed)
+    below = other.path.rstrip("/") + "/"
+    same = (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
+    return same and ".." not in one.path and (one.path.rstrip("/") + "/").startswith(below)

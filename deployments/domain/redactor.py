@@ -23,7 +23,9 @@ class Redactor:
 def _forms(value: str) -> set[str]:
     """The spellings under which a value may turn up in a log line."""
     forms: set[str] = set()
-    for part in {value, value.strip(), *value.splitlines()}:
+    # Of user:password, the password alone is a secret as well.
+    password = value.partition(":")[2]
+    for part in {value, value.strip(), *value.splitlines(), password}:
         if len(part) < _SHORTEST:
             continue
         raw = part.encode()

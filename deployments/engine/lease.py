@@ -1,5 +1,6 @@
 """Who holds a run: a claim by one conditional UPDATE, renewed while working, checked by every write."""
 
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -7,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from ..domain.errors import LeaseLost
 from ..models import Run
+
+log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY = 10.0
@@ -83,7 +86,10 @@ def kept(lease: Lease) -> Iterator[None]:
     def renew() -> None:
         try:
             while not stop.wait(RENEW_EVERY):
-                lease.renew()
+                try:
+                    lease.renew()
+                except DatabaseError as error:
+                    log.warning("the lease of run %s was not renewed: %s", lease.run_id, error)
         except LeaseLost:
             return  # the next write of the visit finds out by itself
         finally:

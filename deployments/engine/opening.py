@@ -20,6 +20,7 @@ def open_run(
     now = timezone.now()
     try:
         with transaction.atomic():
+            Deployment.objects.select_for_update().get(pk=deployment.pk)
             run = Run.objects.create(
                 deployment=deployment,
                 revision=revision,

@@ -164,6 +164,6 @@ def _context(ref: DeploymentRef, outputs: Mapping[str, Outputs], row: ManagedRes
 
 
 def _sealed(changes: list[PlannedChange], *, destroy: bool) -> Plan:
-    # Durations drift with every run; they are no part of what is approved.
-    told = [{**asdict(change), "seconds": None} for change in changes]
+    # Durations drift with every run, and a name is only settled when the deployment is made: neither is approved.
+    told = [{**asdict(change), "seconds": None, "name": ""} for change in changes]
     return Plan(digest=digest_of(told), changes=tuple(changes), destroy=destroy)

@@ -13,6 +13,7 @@ from .binding import target_of
 from .graph import turns, write_steps
 from .lease import Lease, claim, kept
 from .moves import move_run, move_step
+from .rules import check_rules
 from .visit import Visit
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ def _advance(lease: Lease, run: Run) -> float | None:
 
 def _begin(lease: Lease, run: Run, target: Target) -> None:
     """Write the steps and start, in one transaction: a run is never half begun."""
+    if run.kind != RunKind.DESTROY:
+        check_rules(run.revision.spec, run.deployment.environment)
     graph = turns(kind=run.kind, target=target, run=run)
     with lease.writing():
         write_steps(run, graph)

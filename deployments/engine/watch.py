@@ -1,7 +1,8 @@
-"""Looks after what is live: drift is recorded, and a function of this machine that died is started again."""
+"""Looks after what is live: drift is recorded, and what died on this machine is started again."""
 
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from ..domain.errors import Conflict, ConsoleError
@@ -9,7 +10,6 @@ from ..domain.states import DeploymentStatus, RunKind
 from ..models import Deployment, Revision, Run, Sighting
 from ..models.environments import Environment
 from ..policy import SYSTEM
-from .binding import target_of
 from .opening import open_run
 from .plan import Change, Plan, plan_deploy
 
@@ -32,7 +32,7 @@ def look_at(deployment_id: int) -> Run | None:
     )
     if deployment is None or deployment.live_revision is None or deployment.active_run():
         return None
-    revision = deployment.live_revision
+    revision, newest = deployment.live_revision, _newest_run(deployment)
     try:
         found = plan_deploy(
             environment=deployment.environment,
@@ -44,7 +44,7 @@ def look_at(deployment_id: int) -> Run | None:
         _record(deployment, revision, [], error=str(error))
         return None
     sighting = _record(deployment, revision, _differences(found), error="")
-    return _mend(deployment, sighting, found)
+    return _mend(deployment, sighting, found, seen_after=newest)
 
 
 def _differences(plan: Plan) -> list[dict[str, str]]:
@@ -72,13 +72,16 @@ def _record(deployment: Deployment, revision: Revision, differences: list[dict[s
     return sighting
 
 
-def _mend(deployment: Deployment, sighting: Sighting, plan: Plan) -> Run | None:
-    """Start a dead function again. Only on this machine: elsewhere the provider restarts, and a person decides."""
-    function = target_of(deployment.environment).function_key()
-    dead = any(change.key == function and change.down for change in plan.changes)
-    if deployment.environment.target != Environment.Kind.LOCAL or not dead or sighting.differs_since is None:
+def _newest_run(deployment: Deployment) -> int | None:
+    return deployment.runs.order_by("-pk").values_list("pk", flat=True).first()
+
+
+def _mend(deployment: Deployment, sighting: Sighting, plan: Plan, *, seen_after: int | None) -> Run | None:
+    """Start again what died. Only on this machine: elsewhere the provider restarts, and a person decides."""
+    down = any(change.down for change in plan.changes)
+    if deployment.environment.target != Environment.Kind.LOCAL or not down or sighting.differs_since is None:
         return None
-    if sighting.at - sighting.differs_since < SURE_AFTER or deployment.status != DeploymentStatus.LIVE:
+    if sighting.at - sighting.differs_since < SURE_AFTER or deployment.last_kind == RunKind.DESTROY:
         return None
     lately = Run.objects.filter(
         deployment=deployment, reason=FOUND_DEAD, created_at__gte=timezone.now() - PATIENCE
@@ -86,12 +89,16 @@ def _mend(deployment: Deployment, sighting: Sighting, plan: Plan) -> Run | None:
     if lately >= TRIES:
         return None
     try:
-        return open_run(
-            actor=SYSTEM,
-            deployment=deployment,
-            revision=sighting.revision,
-            kind=RunKind.RESTART,
-            reason=FOUND_DEAD,
-        )
+        with transaction.atomic():
+            Deployment.objects.select_for_update().get(pk=deployment.pk)
+            if _newest_run(deployment) != seen_after:
+                return None  # somebody acted while we looked
+            return open_run(
+                actor=SYSTEM,
+                deployment=deployment,
+                revision=sighting.revision,
+                kind=RunKind.RESTART,
+                reason=FOUND_DEAD,
+            )
     except Conflict:
         return None  # somebody was quicker

@@ -1,7 +1,7 @@
 """The rows: definitions, attempts, what exists, and what was said of it."""
 
 from .access import ApiToken, AuditEntry
-from .artifacts import Artifact
+from .artifacts import Artifact, Upload
 from .deployments import Deployment, Revision
 from .drafts import Draft
 from .environments import Environment, Membership
@@ -29,5 +29,6 @@ __all__ = [
     "Sample",
     "Sighting",
     "StepRecord",
+    "Upload",
     "WorkerSeen",
 ]

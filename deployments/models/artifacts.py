@@ -39,6 +39,22 @@ class Artifact(models.Model):
         return ArtifactFile(id=self.id, name=self.name, path=self.path, size=self.size)
 
 
+class Upload(models.Model):
+    """That a user has brought these bytes: what gives them the right to use a file that others have as well."""
+
+    artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="uploads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
+        constraints = [models.UniqueConstraint(fields=["artifact", "user"], name="one_upload_per_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.artifact_id[:8]}"
+
+
 def artifact_path(digest: str) -> Path:
     """Where the bytes of a digest lie."""
     return Path(settings.ARTIFACT_ROOT) / digest[:2] / digest

@@ -21,8 +21,13 @@ def require(actor: Actor, verb: Verb, environment: Environment | None = None, *,
     named = subject or (environment.name if environment else verb)
     audit.record(actor, verb, named, environment=environment, result="refused", reason=why.reason or "no member")
     if why.hidden:
-        raise NotFound(f"There is no {named} that you may see.", action="Check the name, or ask for a role.")
+        raise hidden(named)
     raise NotAllowed(why.reason, action=why.action)
+
+
+def hidden(named: str) -> NotFound:
+    """One answer for what is not there and for what the actor may not know of."""
+    return NotFound(f"There is no {named} that you may see.", action="Check the name, or ask for a role.")
 
 
 def environments(actor: Actor) -> QuerySet[Environment]:
@@ -34,7 +39,7 @@ def environment(actor: Actor, name: str, verb: Verb = Verb.VIEW) -> Environment:
     """One environment by name. Raises NotFound or NotAllowed."""
     found = Environment.objects.filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no environment {name}.", action="List the environments to see their names.")
+        raise hidden(name)
     require(actor, verb, found, subject=name)
     return found
 
@@ -53,7 +58,7 @@ def deployment(actor: Actor, name: str, verb: Verb = Verb.VIEW) -> Deployment:
     """One deployment by name. Raises NotFound or NotAllowed."""
     found = Deployment.objects.with_facts().select_related("environment", "live_revision").filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no deployment {name}.", action="List the deployments to see their names.")
+        raise hidden(name)
     require(actor, verb, found.environment, subject=name)
     return found
 
@@ -70,7 +75,7 @@ def run(actor: Actor, run_id: int, verb: Verb = Verb.VIEW) -> Run:
     """One run by number. Raises NotFound or NotAllowed."""
     found = Run.objects.select_related("deployment__environment", "revision", "created_by").filter(pk=run_id).first()
     if found is None:
-        raise NotFound(f"There is no run {run_id}.", action="List the deployment's runs to see their numbers.")
+        raise hidden(f"run {run_id}")
     require(actor, verb, found.deployment.environment, subject=f"run {run_id}")
     return found
 

@@ -8,15 +8,18 @@ from pathlib import Path, PurePath
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from .. import audit
+from ..domain.environments import Role
 from ..domain.errors import ConsoleError
-from ..models import Artifact
+from ..models import Artifact, Membership, Revision, Upload
 from ..models.artifacts import artifact_path
-from ..policy import Actor, Verb
+from ..policy import NEEDED_ROLE, Actor, Verb
 from .access import require
 
 HEAD = 16
+UNKNOWN = "unknown"
 
 
 class TooLarge(ConsoleError):
@@ -60,18 +63,33 @@ def upload_artifact(*, actor: Actor, name: str, chunks: Iterable[bytes]) -> tupl
         Path(path).replace(final)
     finally:
         Path(path).unlink(missing_ok=True)
+    clean = _safe_name(name)
+    found = {"name": clean, "size": size, "format": guess_format(clean, head)}
     with transaction.atomic():
         artifact, created = Artifact.objects.get_or_create(
-            pk=digest.hexdigest(),
-            defaults={
-                "name": _safe_name(name),
-                "size": size,
-                "format": guess_format(_safe_name(name), head),
-                "uploaded_by": actor.user,
-            },
+            pk=digest.hexdigest(), defaults={**found, "uploaded_by": actor.user}
         )
+        if artifact.format == UNKNOWN and found["format"] != UNKNOWN:
+            # The same bytes under a name that tells what they are: features.txt, now features.py.
+            artifact.name, artifact.format = clean, str(found["format"])
+            artifact.save(update_fields=["name", "format"])
+        Upload.objects.get_or_create(artifact=artifact, user=actor.user)
         audit.record(actor, "upload", f"{artifact.name} {artifact.pk[:12]}")
     return artifact, created
+
+
+def usable_artifacts(actor: Actor) -> QuerySet[Artifact]:
+    """Files that the actor may put into a Spec: their own uploads, and what is deployed where they may deploy.
+
+    An id is no secret - whoever may look at a deployment reads it - so knowing it gives no right to the file.
+    """
+    if actor.is_site_admin:
+        return Artifact.objects.all()
+    held = Membership.objects.filter(user_id=actor.user.pk)
+    allowed = [found.environment_id for found in held if Role(found.role).includes(NEEDED_ROLE[Verb.DEPLOY])]
+    revisions = Revision.objects.filter(deployment__environment__in=allowed)
+    deployed = {digest for revision in revisions for digest in revision.spec.artifact_ids()}
+    return Artifact.objects.filter(Q(uploads__user_id=actor.user.pk) | Q(pk__in=deployed)).distinct()
 
 
 def guess_format(name: str, head: bytes) -> str:
@@ -87,12 +105,10 @@ def guess_format(name: str, head: bytes) -> str:
         return "tar"
     if head[:1] == b"\x80" and suffix in (".pkl", ".pickle"):
         return "pickle"
-    compressed = head[:2] in (b"\x1f\x8b", b"x\x9c", b"x^", b"x\x01", b"x\xda") or head[:6] in (
-        b"\xfd7zXZ\x00",
-    )
+    compressed = head[:2] in (b"\x1f\x8b", b"x\x9c", b"x^", b"x\x01", b"x\xda") or head[:6] in (b"\xfd7zXZ\x00",)
     if head[:1] == b"\x80" or compressed or suffix in (".joblib", ".z", ".lzma", ".bz2"):
         return "joblib"
-    return "unknown"
+    return UNKNOWN
 
 
 def _safe_name(name: str) -> str:

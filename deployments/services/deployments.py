@@ -6,16 +6,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from .. import audit
-from ..domain.environments import check_spec
 from ..domain.errors import Conflict, SpecInvalid, Stale
 from ..domain.names import SLUG_RULE, is_slug
 from ..domain.spec import Spec
 from ..domain.states import DeploymentStatus
-from ..engine.binding import target_of
-from ..models import Artifact, Deployment, Environment, Revision
+from ..engine.rules import check_rules
+from ..models import Deployment, Environment, Revision
 from ..packaging.scoring import scoring_version
 from ..policy import Actor, Verb
 from .access import require
+from .artifacts import usable_artifacts
 
 
 def create_deployment(
@@ -28,7 +28,7 @@ def create_deployment(
     require(actor, Verb.DEPLOY, environment, subject=name)
     if not is_slug(name):
         raise SpecInvalid([("name", SLUG_RULE)])
-    check(spec, environment)
+    check(spec, environment, actor=actor)
     try:
         with transaction.atomic():
             deployment = Deployment.objects.create(
@@ -60,7 +60,7 @@ def change_deployment(
     Raises NotAllowed, SpecInvalid, SecretUnavailable, or Stale when the newest revision is not the expected one.
     """
     require(actor, Verb.DEPLOY, deployment.environment, subject=deployment.name)
-    check(spec, deployment.environment)
+    check(spec, deployment.environment, actor=actor)
     with transaction.atomic():
         locked = Deployment.objects.select_for_update().get(pk=deployment.pk)
         latest = locked.latest_revision()
@@ -92,25 +92,31 @@ def change_deployment(
 def forget_deployment(*, actor: Actor, deployment: Deployment) -> None:
     """Delete the records of a deployment of which nothing exists any more. Raises Conflict otherwise."""
     require(actor, Verb.DEPLOY, deployment.environment, subject=deployment.name)
-    if deployment.resources.exists() or deployment.active_run():
-        raise Conflict(
-            f"{deployment.name} still has resources",
-            cause="Forgetting it would leave them behind without an owner.",
-            action="Destroy it first; then it can be forgotten.",
-        )
     with transaction.atomic():
+        # A run that starts meanwhile waits for this lock, and then finds nothing to run.
+        Deployment.objects.select_for_update().get(pk=deployment.pk)
+        if deployment.resources.exists() or deployment.active_run():
+            raise Conflict(
+                f"{deployment.name} still has resources",
+                cause="Forgetting it would leave them behind without an owner.",
+                action="Destroy it first; then it can be forgotten.",
+            )
         audit.record(actor, "forget", deployment.name, environment=deployment.environment)
         deployment.delete()
 
 
-def check(spec: Spec, environment: Environment) -> None:
-    """Hold a Spec against the environment, the target and the uploads. Raises SpecInvalid or SecretUnavailable."""
-    check_spec(spec, environment.rules)
-    target_of(environment).check(spec)
-    known = set(Artifact.objects.filter(pk__in=spec.artifact_ids()).values_list("pk", flat=True))
-    missing = [digest for digest in spec.artifact_ids() if digest not in known]
+def check(spec: Spec, environment: Environment, *, actor: Actor) -> None:
+    """Hold a Spec against the environment, the target and the files that the actor may use.
+
+    Raises SpecInvalid or SecretUnavailable.
+    """
+    check_rules(spec, environment)
+    usable = set(usable_artifacts(actor).filter(pk__in=spec.artifact_ids()).values_list("pk", flat=True))
+    missing = [digest for digest in spec.artifact_ids() if digest not in usable]
     if missing:
-        raise SpecInvalid([(_path_of(spec, missing[0]), "no file with this id was uploaded; upload it first")])
+        raise SpecInvalid(
+            [(_path_of(spec, missing[0]), "no file with this id that you may use was uploaded; upload it first")]
+        )
 
 
 def may_forget(deployment: Deployment) -> bool:

@@ -15,24 +15,11 @@ from ..models import Artifact, Deployment, Draft, Environment, Run
 from ..policy import Actor, Verb
 from . import plans
 from .access import environments, require
+from .artifacts import usable_artifacts
 from .deployments import change_deployment, create_deployment
 from .runs import start_run
 
 OFFERED_UPLOADS = 50
-
-
-class PlanChanged(Conflict):
-    """What a deploy would do is not what was approved; `plan` is what it would do now."""
-
-    code = "plan_changed"
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(
-            "The plan has changed since it was shown",
-            cause="The definition, or something in the environment, is different now.",
-            action="Read the new plan and approve it.",
-        )
-        self.plan = plan
 
 
 class LossNotAccepted(Conflict):
@@ -118,7 +105,7 @@ def deploy_draft(
     # Observing takes its time and reaches outside, so it has no place in the transaction.
     plan = plans.plan(actor=actor, environment=environment, spec=spec, name=name, deployment=deployment)
     if plan.digest != approved_plan:
-        raise PlanChanged(plan)
+        raise plans.PlanChanged(plan)
     if plan.irreversible and not loss_accepted:
         raise LossNotAccepted(plan)
     with transaction.atomic():
@@ -150,8 +137,8 @@ def deployable_environments(actor: Actor) -> list[Environment]:
 
 def own_uploads(actor: Actor, *, also: Iterable[str] = ()) -> list[Artifact]:
     """The newest files that the actor uploaded, and those named by their digests."""
-    own = Artifact.objects.filter(uploaded_by_id=actor.user.pk).values_list("pk", flat=True)[:OFFERED_UPLOADS]
-    return list(Artifact.objects.filter(Q(pk__in=list(own)) | Q(pk__in=list(also))))
+    own = Artifact.objects.filter(uploads__user_id=actor.user.pk).values_list("pk", flat=True)[:OFFERED_UPLOADS]
+    return list(usable_artifacts(actor).filter(Q(pk__in=list(own)) | Q(pk__in=list(also))))
 
 
 def _own(actor: Actor, draft: Draft) -> None:

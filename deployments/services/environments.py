@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from pydantic import ValidationError
 
-from .. import audit
+from .. import audit, policy
 from ..domain.environments import EnvironmentSettings, Role
 from ..domain.errors import Conflict, NotFound, SpecInvalid
 from ..domain.names import SLUG_RULE, is_slug
@@ -38,10 +38,14 @@ def save_environment(
         require(actor, Verb.CREATE_ENVIRONMENT, subject=name)
         environment = Environment(name=name)
     else:
-        require(actor, Verb.MANAGE, found, subject=name)
+        # Who may not know of it is told what they would be told if it were not there.
+        known = policy.may(actor, Verb.VIEW, found)
+        require(actor, Verb.MANAGE if known else Verb.CREATE_ENVIRONMENT, found if known else None, subject=name)
         environment = found
     wish = {"target": target, "title": title, "tone": tone, "config": None if rules is None else dict(rules)}
     changed = {field: value for field, value in wish.items() if value is not None}
+    if rules is not None and not actor.is_site_admin:
+        _refuse_wider_secrets(actor, environment, rules)
     problems = [] if found or is_slug(name) else [("name", SLUG_RULE)]
     problems += _problems(changed)
     if problems:
@@ -88,6 +92,14 @@ def remove_member(*, actor: Actor, environment: Environment, username: str) -> N
             raise NotFound(f"{username} is no member of {environment.name}", field="user")
         membership.delete()
         audit.record(actor, "remove_member", username, environment=environment)
+
+
+def _refuse_wider_secrets(actor: Actor, environment: Environment, rules: Mapping[str, Any]) -> None:
+    """Which secrets an environment may use is the site's to say: its own administrators could name another team's."""
+    for field in ("allowed_secrets", "allowed_vaults", "allowed_indexes"):
+        added = {str(item) for item in rules.get(field, ())} - set(getattr(environment.rules, field))
+        if added:
+            require(actor, Verb.CREATE_ENVIRONMENT, subject=f"{field} of {environment.name}")
 
 
 def _problems(changed: Mapping[str, Any]) -> list[tuple[str, str]]:

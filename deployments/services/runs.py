@@ -11,6 +11,7 @@ from .. import audit
 from ..domain.errors import Conflict, NotFound
 from ..domain.states import RunKind, RunState
 from ..engine.opening import open_run
+from ..engine.rules import check_rules
 from ..models import Deployment, Revision, Run, WorkerSeen
 from ..models.runs import append_events
 from ..policy import Actor, Verb
@@ -35,7 +36,8 @@ def start_run(
 
     `revision` is the newest for a deploy and the live one for a restart or destroy, when left out.
     `confirm` must be the deployment's name for a destroy. Raises NotAllowed, NotFound for a revision that
-    is not there, Conflict while another run is under way or without the confirmation.
+    is not there, SpecInvalid or SecretUnavailable where the environment's rules no longer allow it, Conflict
+    while another run is under way or without the confirmation.
     """
     require(actor, Verb.DEPLOY, deployment.environment, subject=deployment.name)
     if kind == RunKind.DESTROY and confirm != deployment.name:
@@ -45,7 +47,9 @@ def start_run(
             action=f"Send confirm: {deployment.name}.",
             field="confirm",
         )
-    chosen = _revision(deployment, kind, revision)
+    chosen = revision_of(deployment, kind, revision)
+    if kind != RunKind.DESTROY:
+        check_rules(chosen.spec, deployment.environment)
     with transaction.atomic():
         run = open_run(
             actor=actor,
@@ -96,7 +100,8 @@ def worker_seen(*, within: timedelta) -> bool:
     return WorkerSeen.objects.filter(at__gte=timezone.now() - within).exists()
 
 
-def _revision(deployment: Deployment, kind: RunKind, number: int | None) -> Revision:
+def revision_of(deployment: Deployment, kind: RunKind, number: int | None) -> Revision:
+    """The revision that a run of this kind is about. Raises NotFound, or Conflict for a restart of nothing."""
     if number is not None:
         found = deployment.revisions.filter(number=number).first()
         if found is None:

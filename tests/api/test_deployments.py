@@ -6,6 +6,7 @@ import pytest
 
 from deployments.domain.states import RunKind
 from deployments.models import Deployment, Revision
+from deployments.services.artifacts import upload_artifact
 from tests import factories
 from tests.api.conftest import Api, api_of
 
@@ -138,10 +139,15 @@ def test_lists_have_pages_and_filters(api: Api) -> None:
 
 def test_another_teams_deployment_is_not_there(api: Api) -> None:
     factories.deployment()
-    other = api_of(factories.member("ada", factories.environment("other"), "admin"))
+    ada = factories.member("ada", factories.environment("other"), "admin")
+    other = api_of(ada)
     assert other("GET", "/deployments").json() == []
     assert other("GET", "/deployments/iris").status_code == 404
     assert other("DELETE", "/deployments/iris").status_code == 404
+    # The id of another team's file gives no right to it.
+    refused = other("PUT", "/deployments/iris", wish(environment="other"))
+    assert (refused.status_code, refused.json()["field"]) == (422, "model.artifact")
+    upload_artifact(actor=ada, name="model.joblib", chunks=[factories.artifact().path.read_bytes()])
     # The name is taken all the same, and saying so is all that is told.
     taken = other("PUT", "/deployments/iris", wish(environment="other"))
     assert (taken.status_code, taken.json()["field"]) == (409, "name")

@@ -60,7 +60,9 @@ def test_roles_decide_what_is_seen_and_changed(api: Api) -> None:
     assert owner("PUT", "/environments/new", {"target": "paper"}).status_code == 403
     assert owner("POST", "/environments", {"name": "new"}).status_code == 403
     assert stranger("GET", "/environments/paper").status_code == 404
-    assert stranger("PUT", "/environments/paper", {"title": "y"}).status_code == 404
+    # Told the same as of one that is not there.
+    refused = [stranger("PUT", f"/environments/{name}", {"title": "y"}).status_code for name in ("paper", "nowhere")]
+    assert refused == [403, 403]
     assert [row["name"] for row in stranger("GET", "/environments").json()] == ["other"]
     assert [row["name"] for row in api("GET", "/environments").json()] == ["other", "paper"]
     assert Environment.objects.get(name="paper").title == "x"

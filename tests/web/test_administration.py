@@ -23,6 +23,7 @@ RULES = {
     "required_tags": "owner, cost-centre",
     "allowed_secrets": "",
     "allowed_vaults": "",
+    "allowed_indexes": "",
     "execution": "",
     "allow_code": "on",
 }

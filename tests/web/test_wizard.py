@@ -175,11 +175,14 @@ def test_each_problem_is_shown_at_its_field(browser: Client, step: str, fields: 
     assert browser.get(step_url(draft, "review")).context["planned"] is None
 
 
-def test_a_private_index_needs_a_reference_that_the_environment_allows(browser: Client) -> None:
+def test_a_private_index_needs_an_address_and_a_reference_that_the_environment_allows(browser: Client) -> None:
     draft = complete(browser)
     send(browser, draft, "model", index_url="https://pypi.example", index_credentials="env:SCORING_SECRET_PYPI")
+    assert "index_url" in browser.get(step_url(draft, "model")).context["form"].errors
+    rules = {"allowed_indexes": ["https://pypi.example"]}
+    Environment.objects.update(config=rules)
     assert "index_credentials" in browser.get(step_url(draft, "model")).context["form"].errors
-    Environment.objects.update(config={"allowed_secrets": ["SCORING_SECRET_PYPI"]})
+    Environment.objects.update(config={**rules, "allowed_secrets": ["SCORING_SECRET_PYPI"]})
     assert not browser.get(step_url(draft, "model")).context["form"].errors
 
 

@@ -75,7 +75,7 @@ def _approve(request: HttpRequest, actor: Actor, draft: Draft, found: Assessment
         )
     except drafts.LossNotAccepted:
         return _show(request, actor, draft, found, unaccepted=True, status=422)
-    except drafts.PlanChanged:
+    except plans.PlanChanged:
         messages.warning(
             request, _("The plan has changed since it was shown to you, so nothing was started. This is the new one.")
         )

@@ -120,7 +120,7 @@ def assess(situation: Situation, steps: Mapping[str, Values]) -> Assessment:
     try:
         found.spec = Spec.load(data)
         if found.environment:
-            check(found.spec, found.environment)
+            check(found.spec, found.environment, actor=situation.actor)
     except SpecInvalid as error:
         for path, sentence in error.problems:
             _place(found, path, sentence)
