@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "••••••••"
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")  # hexadecimal digits of either case mean the same
 _SHORTEST = 4  # shorter values would mask ordinary text and protect nothing
 
 
@@ -20,6 +21,10 @@ class Redactor:
         return self._pattern.sub(MASK, text) if self._pattern else text
 
 
+def _lower(escape: re.Match[str]) -> str:
+    return escape[0].lower()
+
+
 def _forms(value: str) -> set[str]:
     """The spellings under which a value may turn up in a log line."""
     forms: set[str] = set()
@@ -29,7 +34,8 @@ def _forms(value: str) -> set[str]:
         if len(part) < _SHORTEST:
             continue
         raw = part.encode()
-        forms |= {part, quote(part, safe=""), quote(part), quote_plus(part), repr(part)[1:-1]}
+        quoted = {quote(part, safe=""), quote(part), quote_plus(part)}
+        forms |= {part, repr(part)[1:-1], *quoted, *(_ESCAPE.sub(_lower, form) for form in quoted)}
         # Inside a longer text base64 starts at one of three alignments; the middle that
         # does not depend on its neighbours is masked for each.
         for shift in range(3):

@@ -144,6 +144,9 @@ class Visit:
             case Act.DONE:
                 self.done(here, seen)
             case Act.FAIL:
+                if not here.removes:
+                    # What the run has given up must not come about by itself afterwards.
+                    resource.cancel(here.ctx)
                 self.fail(here, verdict.error or ErrorDetail("failed", f"{resource.title} failed"))
             case Act.CREATE | Act.DESTROY:
                 self.act(here, verdict, wanted)
