@@ -139,8 +139,10 @@ def save_sample(*, actor: Actor, deployment: Deployment, name: str, body: Any, e
     """Keep an input under a name. Raises Conflict for a name that is taken, ConsoleError for a bad one."""
     require(actor, Verb.TEST, deployment.environment, subject=deployment.name)
     name = name.strip()
-    if not name or len(name) > 80:
-        raise ConsoleError("A sample needs a name of at most 80 letters.", action="Say what it shows.", field="name")
+    if not name or len(name) > 80 or not name.isprintable():
+        raise ConsoleError(
+            "A sample needs a name of at most 80 printable letters.", action="Say what it shows.", field="name"
+        )
     if body is None or not _fits(body):
         raise ConsoleError(
             "This input cannot be kept as a sample.",

@@ -111,6 +111,7 @@ def test_what_the_function_refuses_is_its_own_words(client: Client) -> None:
         ({"query": "code=1"}, "query"),
         ({"query": "lonely"}, "query"),
         ({"send": "sample", "sample_name": " "}, "sample"),
+        ({"send": "sample", "sample_name": "a\0b"}, "sample"),
         ({"method": "DELETE"}, "method"),
     ],
 )
