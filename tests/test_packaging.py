@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -170,6 +171,35 @@ def device(info: tarfile.TarInfo) -> None:
     info.type, info.size = tarfile.CHRTYPE, 0
 
 
+def encrypted() -> bytes:
+    """A zip whose member is marked as encrypted, in its own header and in the directory."""
+    content = bytearray(zipped(("a.py", b"x")))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flags] |= 1
+    return bytes(content)
+
+
+def damaged_zip(compression: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", compression) as archive:
+        archive.writestr("a.py", os.urandom(1_000))
+    content = bytearray(packed.getvalue())
+    start = 30 + len("a.py")  # of the member's data, behind its header
+    content[start : start + 8] = b"\xff" * 8
+    return bytes(content)
+
+
+def damaged_tar(kind: Literal["gz", "bz2", "xz"]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=f"w:{kind}") as archive:
+        info = tarfile.TarInfo("a.py")
+        info.size = 2_000_000
+        archive.addfile(info, io.BytesIO(os.urandom(info.size)))
+    content = bytearray(packed.getvalue())
+    content[1_500_000:1_570_000] = b"\xff" * 70_000  # more than a block
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -179,6 +209,13 @@ def device(info: tarfile.TarInfo) -> None:
         ("code.zip", zipped(("link", b"/etc/passwd"), link=True)),
         ("code.zip", zipped(("a.py", b"1"), ("./a.py", b"2"))),
         ("code.zip", b"PK not really"),
+        ("code.zip", encrypted()),
+        ("code.zip", damaged_zip(zipfile.ZIP_DEFLATED)),
+        ("code.zip", damaged_zip(zipfile.ZIP_BZIP2)),
+        ("code.zip", damaged_zip(zipfile.ZIP_LZMA)),
+        ("code.tar.gz", damaged_tar("gz")),
+        ("code.tar.bz2", damaged_tar("bz2")),
+        ("code.tar.xz", damaged_tar("xz")),
         ("code.tar.gz", tarred(climb)),
         ("code.tar.gz", tarred(symlink)),
         ("code.tar.gz", tarred(device)),

@@ -5,6 +5,7 @@ import json
 import re
 from typing import Annotated, Any, Literal, Self
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from . import limits
@@ -16,7 +17,6 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ArtifactId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256 of the uploaded file")]
 Method = Literal["predict", "predict_proba", "decision_function", "transform"]
 _ROUTE = re.compile(r"^[a-z0-9](?:[a-z0-9/_-]{0,78}[a-z0-9])?$", re.IGNORECASE)
-_REQUIREMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,\s-]+\])?\s*([<>=!~].*)?(;.*)?$")
 _OPTION = re.compile(r"\s-")  # pip reads options behind a requirement too
 _RESERVED_ROUTES = {"healthz", "openapi.json", "admin", "runtime"}
 
@@ -91,12 +91,8 @@ class RuntimePart(Part):
     @field_validator("requirements")
     @classmethod
     def _plain(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
-        # Options (-r, --index-url), URLs and paths would reach outside what the environment allows.
         for line in lines:
-            if not _REQUIREMENT.fullmatch(line.strip()) or _OPTION.search(line):
-                raise ValueError(
-                    f"“{line[:60]}” is not a plain requirement such as xgboost==2.1.3; upload a wheel for anything else"
-                )
+            plain_requirement(line)
         return tuple(line.strip() for line in lines)
 
 
@@ -257,6 +253,27 @@ class Spec(Part):
         """Every reference to a secret in the Spec."""
         index = self.runtime.index
         return (index.credentials,) if index and index.credentials else ()
+
+
+def plain_requirement(line: str) -> Requirement:
+    """Read one requirement of a package index, as pip and uv do.
+
+    Raises ValueError for a misspelt one, and for options, URLs and paths, which would reach outside what the
+    environment allows.
+    """
+    text = line.strip()
+    try:
+        # Behind a line's end in a quoted part the installer would read another line.
+        if _OPTION.search(text) or len(text.splitlines()) != 1:
+            raise InvalidRequirement(text)
+        requirement = Requirement(text)
+        if requirement.url:
+            raise InvalidRequirement(text)
+    except (ValueError, SyntaxError, RecursionError):  # the last two: from odd markers
+        raise ValueError(
+            f"“{line[:60]}” is not a plain requirement such as xgboost==2.1.3; upload a wheel for anything else"
+        ) from None
+    return requirement
 
 
 def digest_of(data: Any) -> str:

@@ -1,9 +1,11 @@
 """Unpacks uploaded code safely: one .py file, a .zip or a .tar.gz, bounded in size, inside its own folder only."""
 
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -13,6 +15,8 @@ from ..domain.resources import ArtifactFile
 
 MAX_FILES = 2_000
 MAX_BYTES = 200 * 1024 * 1024
+# RuntimeError: encrypted; ValueError: names that no file can have, and positions outside the file.
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError)
 _TAR = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 
 
@@ -34,7 +38,9 @@ def unpack_code(artifact: ArtifactFile, destination: Path) -> tuple[str, ...]:
                 _untar(archive, destination)
         else:
             raise _refused(artifact, "It is none of .py, .zip, .tar.gz.", "Upload one .py file, a .zip or a .tar.gz.")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, not the archive's: gzip and bz2 tell of damage without a number
         raise _refused(
             artifact, f"The archive cannot be read: {error}.", "Make the archive anew and upload it."
         ) from error

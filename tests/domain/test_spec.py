@@ -163,6 +163,7 @@ def test_all_faults_are_told_at_once() -> None:
         "./x.whl",
         "git+https://example.org/x",
         "xgboost==1\n-r other.txt",
+        "xgboost; os_name == 'a\n-r other.txt\n'",
         "$(id)",
         "",
     ],
@@ -171,3 +172,10 @@ def test_a_requirement_that_reaches_outside_is_refused(line: str) -> None:
     (problem,) = problems_of(runtime={"requirements": [line]})
     assert problem[0] == "runtime.requirements"
     assert "upload a wheel" in problem[1]
+
+
+@pytest.mark.parametrize("line", ["xgboost=2.1", "xgboost>2.x", "xgboost; nonsense", "xgboost==", "xgboost 2.1"])
+def test_a_misspelt_requirement_is_refused(line: str) -> None:
+    (problem,) = problems_of(runtime={"requirements": ["pandas", line]})
+    assert problem[0] == "runtime.requirements"
+    assert f"“{line}”" in problem[1]

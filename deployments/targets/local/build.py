@@ -26,7 +26,7 @@ from ...packaging.manifest import Parts, build_manifest, model_format, safe_mode
 from . import sandbox, versions
 from .describe import Described, describe
 from .environments import MadeEnvironment, make_environment, own_environment, wanted_environment
-from .failures import description_failure, system_failure
+from .failures import description_failure, system_failure, unforeseen
 from .folders import Folder, read_json, write_json
 
 CREDENTIALS = "SCORING_INDEX_CREDENTIALS"
@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> int:
         outcome = {"error": error.detail.as_dict()}
     except OSError as error:
         outcome = {"error": system_failure(error).detail.as_dict()}
+    except Exception as error:  # without a result it would look as if the system had ended this process
+        outcome = {"error": unforeseen(error).detail.as_dict()}
     if "error" in outcome:
         print(outcome["error"]["message"])
     write_json(folder.result, {"job": job["id"], "fingerprint": job["fingerprint"], **outcome})

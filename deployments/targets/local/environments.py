@@ -12,22 +12,22 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 
 import uv
-import yaml
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ...domain.errors import ResourceFailed
 from ...domain.resources import ArtifactFile
 from ...domain.spec import Spec
-from .failures import uv_failure
+from .conda import conda_requirements
+from .failures import uv_failure, uv_too_slow
 from .scratch import only_one, scratch_folder
 
-_SECONDS = 900  # for one call of uv
+_SECONDS = 900.0  # for one call of uv
 _OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -47,34 +47,6 @@ class MadeEnvironment:
     python: Path
     lock: str
     own: bool = False
-
-
-def conda_requirements(text: str) -> tuple[str, ...]:
-    """The pip part of a conda.yaml, and its plain dependencies read as pip's.
-
-    Raises ResourceFailed where it is not a conda environment.
-    """
-    try:
-        data = yaml.safe_load(text)
-        entries = data["dependencies"]
-        lines = [line for entry in entries if isinstance(entry, dict) for line in entry.get("pip", [])]
-        lines += [_from_conda(entry) for entry in entries if isinstance(entry, str)]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ResourceFailed(
-            "The conda.yaml has no list of dependencies.",
-            code="conda",
-            cause="It is not a conda environment file, or is damaged.",
-            action="Correct runtime.conda, or list the packages in runtime.requirements.",
-            field="runtime.conda",
-            raw=str(error),
-        ) from error
-    wanted = []
-    for line in lines:
-        with contextlib.suppress(InvalidRequirement):
-            requirement = Requirement(str(line))
-            if not requirement.url and canonicalize_name(requirement.name) not in ("python", "pip"):
-                wanted.append(str(requirement))
-    return tuple(wanted)
 
 
 def wanted_environment(
@@ -115,8 +87,11 @@ def own_environment(wanted: Wanted) -> MadeEnvironment | None:
     seen: set[tuple[str, frozenset[str]]] = set()
     while queue:
         requirement = queue.pop()
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
+        try:
+            if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+                continue
+        except ValueError:
+            return None  # it compares what cannot be compared here: uv says what is wrong with it
         name = canonicalize_name(requirement.name)
         try:
             distribution = metadata.distribution(name)
@@ -143,11 +118,17 @@ def still_holds(lock: str) -> bool:
 
 
 def make_environment(
-    wanted: Wanted, *, root: Path, env: Mapping[str, str], index_url: str, say: Callable[[str], None]
+    wanted: Wanted,
+    *,
+    root: Path,
+    env: Mapping[str, str],
+    index_url: str,
+    say: Callable[[str], None],
+    seconds: float = _SECONDS,
 ) -> MadeEnvironment:
     """Lock the requirements and make the environment, or find the one that was made from the same lock.
 
-    Raises ResourceFailed with the package at fault, where uv can tell.
+    `seconds` bounds each call of uv. Raises ResourceFailed with the package at fault, where uv can tell.
     """
     python = find_python(wanted.python)
     if python is None:
@@ -159,15 +140,16 @@ def make_environment(
             field="runtime.python",
         )
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    run = partial(_uv, env=env, index_url=index_url, seconds=seconds)
     with scratch_folder(root) as scratch:
         wheels = _place_wheels(wanted.wheels, root / "wheels")
-        lock = _compile(wanted, wheels, scratch, python=python, env=env, index_url=index_url)
+        lock = _compile(wanted, wheels, scratch, python=python, run=run)
     digest = hashlib.sha256(f"{wanted.python}\n{lock}".encode()).hexdigest()
     target = root / digest[:32]
     with only_one(root / f"{digest[:32]}.lock"):
         if not target.exists():
             say(f"Making the environment: {lock.count('==') + len(wheels)} packages.")
-            _install(lock, target, python=python, env=env, index_url=index_url)
+            _install(lock, target, python=python, run=run)
     return MadeEnvironment(target / "bin" / "python", lock)
 
 
@@ -198,56 +180,56 @@ def _installed_python(version: str) -> Path:
     return path.resolve()
 
 
-def _compile(
-    wanted: Wanted, wheels: Sequence[str], scratch: Path, *, python: Path, env: Mapping[str, str], index_url: str
-) -> str:
+def _compile(wanted: Wanted, wheels: Sequence[str], scratch: Path, *, python: Path, run: partial[None]) -> str:
     source = scratch / "requirements.in"
     source.write_text("\n".join((*wanted.requirements, *wheels)) + "\n")
     output = scratch / "requirements.txt"
     # Wheels only: building from source would run a stranger's code outside any sandbox.
-    _uv(
+    run(
         ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:",
-         "--python", str(python), "--output-file", str(output), str(source)],
-        env=env, index_url=index_url,
+         "--python", str(python), "--output-file", str(output), str(source)]
     )  # fmt: skip
     return output.read_text()
 
 
-def _install(lock: str, target: Path, *, python: Path, env: Mapping[str, str], index_url: str) -> None:
+def _install(lock: str, target: Path, *, python: Path, run: partial[None]) -> None:
     with scratch_folder(target.parent) as scratch:
         place = scratch / "venv"
-        _uv(["venv", "--quiet", "--relocatable", "--python", str(python), str(place)], env=env, index_url="")
+        run(["venv", "--quiet", "--relocatable", "--python", str(python), str(place)], index_url="")
         requirements = scratch / "requirements.txt"
         requirements.write_text(lock)
-        _uv(
+        run(
             ["pip", "install", "--quiet", "--only-binary", ":all:", "--no-deps", "--python",
-             str(place / "bin" / "python"), "--requirements", str(requirements)],
-            env=env, index_url=index_url,
+             str(place / "bin" / "python"), "--requirements", str(requirements)]
         )  # fmt: skip
         # Compiled by the base interpreter without `site`: a .pth file of a wheel must not run here.
-        subprocess.run(
-            [str(python), "-I", "-S", "-m", "compileall", "-q", "-j", "2", str(place / "lib")],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            check=False,  # a package may hold a file for another Python version
-        )
+        with contextlib.suppress(subprocess.TimeoutExpired):  # what is not compiled is slower to start, no more
+            subprocess.run(
+                [str(python), "-I", "-S", "-m", "compileall", "-q", "-j", "2", str(place / "lib")],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_SECONDS,
+                check=False,  # a package may hold a file for another Python version
+            )
         place.rename(target)
 
 
-def _uv(arguments: Sequence[str], *, env: Mapping[str, str], index_url: str) -> None:
+def _uv(arguments: Sequence[str], *, env: Mapping[str, str], index_url: str, seconds: float) -> None:
     """Run uv; an index's credentials are in the environment, never in the arguments. Raises ResourceFailed."""
     index = ["--index", f"private={index_url}"] if index_url else []
-    done = subprocess.run(
-        [uv.find_uv_bin(), *arguments, *index],
-        env={**env, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_SECONDS,
-        check=False,
-        cwd="/",
-    )
+    try:
+        done = subprocess.run(
+            [uv.find_uv_bin(), *arguments, *index],
+            env={**env, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+            cwd="/",
+        )
+    except subprocess.TimeoutExpired as error:
+        raise uv_too_slow(seconds) from error
     if done.returncode:
         raise uv_failure(done.stderr)
 
@@ -276,12 +258,3 @@ def _needs(distribution: metadata.Distribution, extras: set[str]) -> list[Requir
             requirement.marker = None
             needed.append(requirement)
     return needed
-
-
-def _from_conda(line: str) -> str:
-    """`xgboost=2.1=py311` and `conda-forge::numpy>=2` in pip's spelling."""
-    name = line.rpartition("::")[2].strip()
-    if "==" not in name and not any(sign in name for sign in "<>!~") and "=" in name:
-        package, version, *_ = name.split("=")
-        return f"{package}=={version}.*" if version.count(".") < 2 else f"{package}=={version}"
-    return name

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,6 +115,26 @@ def uv_failure(text: str) -> ResourceFailed:
         cause="uv reported an error that is not known here; its last lines are below.",
         action="Read its lines, correct runtime.requirements if they are at fault, then retry.",
         raw=raw,
+    )
+
+
+def uv_too_slow(seconds: float) -> ResourceFailed:
+    return ResourceFailed(
+        f"The Python environment was not made within {seconds / 60:.0f} minutes.",
+        code="environment_slow",
+        cause="The package index answers slowly or not at all, or the packages are very large.",
+        action="Check the network of the machine that runs the console, then retry; what was fetched is kept.",
+    )
+
+
+def unforeseen(error: Exception) -> ResourceFailed:
+    """An error that nothing here expects: a fault of the console's, not of the person's."""
+    return ResourceFailed(
+        f"The console failed while it made the package ({type(error).__name__}).",
+        code="console_fault",
+        cause="A fault of the console itself, which what was uploaded brought to light.",
+        action="Retry; if it happens again, report the lines below to whoever looks after the console.",
+        raw="".join(traceback.format_exception(error)[-_RAW_LINES:]),
     )
 
 

@@ -122,6 +122,14 @@ def test_an_archive_that_climbs_out(driven: Driven, files: Files, iris: str, nam
     assert error.code == "code_archive"
 
 
+def test_a_fault_of_the_console_itself_is_told_as_one(driven: Driven, harness: LocalHarness, files: Files) -> None:
+    wheel = files.add("a\0.whl", b"under a name that no form lets through")
+    spec = harness.spec(runtime={"wheels": [wheel]})
+    error = failure(driven, spec).error
+    assert error.code == "console_fault"
+    assert "Traceback" in error.raw
+
+
 def test_a_stored_file_that_changed(driven: Driven, files: Files) -> None:
     model = files.add("changed.pkl", b"what was uploaded")
     files.get(model).path.write_bytes(b"what is there now")

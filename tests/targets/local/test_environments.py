@@ -23,11 +23,11 @@ from deployments.domain.resources import ArtifactFile, Recorded
 from deployments.domain.spec import Spec
 from deployments.targets.local.build import credentials
 from deployments.targets.local.children import CHECKOUT, holder
+from deployments.targets.local.conda import conda_requirements
 from deployments.targets.local.config import index_environment
 from deployments.targets.local.environments import (
     MadeEnvironment,
     Wanted,
-    conda_requirements,
     find_python,
     make_environment,
     own_environment,
@@ -296,6 +296,48 @@ def test_the_pip_part_of_a_conda_file() -> None:
     assert set(conda_requirements(text)) == {"xgboost==2.1.3", "lightgbm==4.5.*"}
     with pytest.raises(ResourceFailed, match="dependencies"):
         conda_requirements("just: text")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [" + "x, " * 9 + "x]\nb: &b [" + "*a, " * 9 + "*a]\ndependencies:\n- pip: [*b, *b]",
+        "dependencies: " + "[" * 5_000,
+        "dependencies:\n- pip: 3",
+        "[]",
+    ],
+)
+def test_a_conda_file_made_to_do_harm_is_refused(text: str) -> None:
+    with pytest.raises(ResourceFailed, match="dependencies"):
+        conda_requirements(text)
+
+
+def test_of_a_conda_file_only_plain_lines_are_taken() -> None:
+    text = """
+    dependencies:
+      - pip:
+          - [nested, list]
+          - {a: mapping}
+          - "xgboost; os_name == 'a\\n-r other.txt\\n'"
+          - "((((((((((((((((((((((((((((((("
+          - catboost
+    """
+    assert conda_requirements(text) == ("catboost",)
+
+
+def test_an_index_that_never_answers_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        env = {**index_environment(), "UV_DEFAULT_INDEX": index, "UV_CACHE_DIR": str(tmp_path / "cache")}
+        with pytest.raises(ResourceFailed) as caught:
+            make_environment(
+                Wanted("3.11", ("tinypkg",)), root=tmp_path / "venvs", env=env, index_url="", say=print, seconds=1
+            )
+    assert caught.value.detail.code == "environment_slow"
+
+
+def test_a_marker_that_cannot_be_compared_here_is_left_to_uv() -> None:
+    assert own_environment(Wanted("3.11", ("numpy; platform_release >= '1' and os_name ~= 'posix'",))) is None
 
 
 def test_only_index_settings_pass() -> None:
