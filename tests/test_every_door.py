@@ -50,6 +50,7 @@ class Door:
     body: dict[str, Any] = field(default_factory=dict)
     elsewhere: bool = False
     query: str = ""
+    makes: bool = False  # it may also make the thing, so a stranger is refused as if there were nothing: 403
 
 
 def look(who: Who) -> Door:
@@ -131,7 +132,7 @@ ENDPOINTS: dict[str, Door] = {
     "environments": Door(
         {"GET": SIGNED_IN, "POST": SITE}, scopes={"POST": Scope.ADMIN}, body={"name": "new", "target": "paper"}
     ),
-    "environments/<slug:name>": Door({"GET": VIEWER, "PUT": ADMIN}, scopes={"PUT": Scope.ADMIN}),
+    "environments/<slug:name>": Door({"GET": VIEWER, "PUT": ADMIN}, scopes={"PUT": Scope.ADMIN}, makes=True),
     "deployments": Door(
         {"GET": SIGNED_IN, "POST": DEPLOYER},
         scopes={"POST": Scope.DEPLOY},
@@ -356,7 +357,7 @@ def expected(who: Who, least: Who, route: str, door: Door, method: str) -> set[i
     if who == Who.NOBODY_SIGNED_IN:
         return {401}
     if who == Who.STRANGER and not door.elsewhere and least != SITE:
-        return {404}
+        return {403} if door.makes and method == "PUT" else {404}
     return {403}
 
 
