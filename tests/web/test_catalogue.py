@@ -14,11 +14,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.translation.template import templatize
 
-from deployments.models import Draft, Environment, Run
+from deployments.models import Draft, Environment
 from tests import factories
 
 CATALOGUE = Path(settings.LOCALE_PATHS[0]) / "pt" / "LC_MESSAGES" / "django.mo"
-TEMPLATES = Path(settings.TEMPLATES[0]["DIRS"][0])
+TEMPLATES = Path(__file__).parents[2] / "templates"
 
 _TEXT = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 _MARK = re.compile(rf"(?P<call>\b(?:n|p)?gettext|\b_)\((?P<first>{_TEXT})(?:, ?(?P<second>{_TEXT}))?")
@@ -94,7 +94,7 @@ def leftovers(page: Reader, catalogue: gettext.GNUTranslations) -> set[str]:
 
 
 def test_the_catalogue_holds_every_text_of_the_templates(catalogue: gettext.GNUTranslations) -> None:
-    missing = []
+    marked, missing = 0, []
     for path in sorted(TEMPLATES.rglob("*.html")):
         for mark in _MARK.finditer(templatize(path.read_text())):
             first, second = (ast.literal_eval(text) if text else "" for text in mark.group("first", "second"))
@@ -105,8 +105,10 @@ def test_the_catalogue_holds_every_text_of_the_templates(catalogue: gettext.GNUT
                     found = catalogue.pgettext(first, second)
                 case _:
                     found = catalogue.gettext(first)
+            marked += 1
             if not found:
                 missing.append(f"{path.relative_to(TEMPLATES)}: {second or first}")
+    assert marked > 500, "the marks are found at all"
     assert not missing, "run makemessages -l pt, translate these, and run compilemessages"
 
 
@@ -137,7 +139,7 @@ def test_deployments_and_their_runs_are_read_in_portuguese(reader: Client, catal
     assert not listed.texts & {"Environment", "Hit rate", "1 deployment", "Changed"}
     detail = seen(reader, reverse("web:deployment", args=["iris"]))
     assert {"Revisões", "Recursos", "Alterar", "Reiniciar", "O que está no ar"} <= detail.texts
-    followed = seen(reader, reverse("web:run", args=[Run.objects.get().pk]))
+    followed = seen(reader, reverse("web:run", args=[run.pk]))
     assert {"Etapas", "Log", "Todas as etapas"} <= followed.texts
     named = set(run.steps.values_list("title", flat=True))
     for page in (listed, detail, followed):
