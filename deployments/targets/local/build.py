@@ -208,7 +208,7 @@ def _description(
     if spec.code and spec.code.entry_script:
         return {}
     mode = sandbox.choose(job["sandbox"])
-    print(sandbox.explain(mode))
+    print(sandbox.explain(mode, sandbox.landlock_abi()))
     for relative in source_files(scoring_root):
         target = staging / relative
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)

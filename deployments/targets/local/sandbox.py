@@ -1,8 +1,9 @@
 """Builds the command line for a child that may be hostile: bubblewrap where it works, else Landlock, else limits.
 
 What each gives the child: bubblewrap - its own view of files, processes and network; Landlock - no file but those
-named and no TCP connection but to the ports named. With both (on Linux) a system call filter refuses new
-processes and other sockets, and limits bound memory, threads, files and CPU time. Elsewhere the limits alone hold.
+named and no TCP connection but to the ports named, or none at all where its version knows no ports. With both (on
+Linux) a system call filter refuses new processes and other sockets, and limits bound memory, threads, files and CPU
+time. Elsewhere the limits alone hold.
 """
 
 import hashlib
@@ -33,6 +34,7 @@ _FIRST_UID, _UIDS = 1_000_000_000, 500_000_000  # for children of a worker that 
 _SYSTEM_READ = ("/usr", "/bin", "/lib", "/lib64", "/lib32", "/sbin")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 _LANDLOCK_READ = (*_SYSTEM_READ, *_SYSTEM_FILES, "/dev/urandom", "/dev/random", "/proc/cpuinfo", "/proc/meminfo")
+_LANDLOCK_PORTS = 4  # the first version that can allow one port: Linux 6.7
 _PROBE_SECONDS = 10
 
 
@@ -62,14 +64,29 @@ def choose(choice: SandboxChoice) -> Mode:
     return "landlock" if landlock_abi() else "none"
 
 
-def explain(mode: Mode) -> str:
-    """One line for a run's log."""
-    return {
+def reaches_cache(mode: Mode, abi: int) -> bool:
+    """Whether a child can be let to its cache and to nothing else; `abi` is Landlock's version.
+
+    Without ports the system call filter alone would decide, which sees no addresses: all of TCP, or every socket
+    in the file system that the child's user may use, a desktop's message bus among them.
+    """
+    return mode != "landlock" or abi >= _LANDLOCK_PORTS
+
+
+def explain(mode: Mode, abi: int) -> str:
+    """One line for a run's log; `abi` is Landlock's version."""
+    line = {
         "bubblewrap": "The model is opened inside bubblewrap: no network, no files of the console, no new processes.",
         "landlock": "The model is opened under Landlock: no files of the console, no connections, no new processes.",
         "none": "No sandbox was found on this machine (bubblewrap or Landlock): the model is opened with limits "
         "on memory and time only, and can read what the console's user can read.",
     }[mode]
+    if not reaches_cache(mode, abi):
+        line += (
+            " Landlock of this kernel cannot allow a single port: functions answer without their cache. "
+            "For the cache install bubblewrap, or Linux 6.7 or later."
+        )
+    return line
 
 
 def command(mode: Mode, confinement: Confinement, argv: Sequence[str], *, cwd: Path, info_fd: int = -1) -> list[str]:

@@ -110,10 +110,16 @@ def start_generation(
     The first process of a first generation answers at once, with 503 while its model is being opened, so that it
     can be asked how it is. All others take no request before their model is open: who calls does not notice them.
     """
-    mode = sandbox.choose(job["sandbox"])
-    write(f"{sandbox.explain(mode)}\n".encode())
+    mode, abi = sandbox.choose(job["sandbox"]), sandbox.landlock_abi()
+    write(f"{sandbox.explain(mode, abi)}\n".encode())
+    served = within_reach(job, mode, abi)
     waits = [successor or number > 0 for number in range(int(job["processes"]))]
-    return Generation(job, [_start(folder, job, mode, listener, write, waits=wait) for wait in waits])
+    return Generation(job, [_start(folder, served, mode, listener, write, waits=wait) for wait in waits])
+
+
+def within_reach(job: Mapping[str, Any], mode: Mode, abi: int) -> Mapping[str, Any]:
+    """The job as it can be served: without its cache where the sandbox could not let a process to that alone."""
+    return job if sandbox.reaches_cache(mode, abi) else {**job, "cache_socket": "", "cache_port": 0}
 
 
 def opening_failure(error: object) -> ErrorDetail:

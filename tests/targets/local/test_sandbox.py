@@ -17,6 +17,7 @@ from deployments.domain.spec import Spec
 from deployments.targets.local import sandbox
 from deployments.targets.local.children import holder
 from deployments.targets.local.config import SandboxChoice
+from deployments.targets.local.servers import within_reach
 from tests.targets.driving import text_of
 
 from .conftest import Files, LocalHarness, local_harness
@@ -262,6 +263,25 @@ def test_a_hostile_model_gets_nothing(
     assert [answer.json() for answer in answers] == [[0], [0]]
     assert [answer.headers["x-cache"] for answer in answers] == ["MISS", "HIT"]
     driven.destroy()
+
+
+@pytest.mark.parametrize(
+    ("mode", "abi", "reached"),
+    [
+        ("bubblewrap", 0, True),
+        ("bubblewrap", 3, True),
+        ("landlock", 3, False),
+        ("landlock", 4, True),
+        ("none", 0, True),
+    ],
+)
+def test_a_cache_is_given_up_where_all_connections_would_have_to_be_allowed(
+    mode: sandbox.Mode, abi: int, reached: bool
+) -> None:
+    job = {"id": "1", "cache_socket": "/run/redis.sock", "cache_port": 6379}
+    served = within_reach(job, mode, abi)
+    assert served == (job if reached else {"id": "1", "cache_socket": "", "cache_port": 0})
+    assert ("without their cache" in sandbox.explain(mode, abi)) is not reached
 
 
 def test_a_function_does_not_outlive_its_supervisor(harness: LocalHarness) -> None:
