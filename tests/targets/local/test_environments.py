@@ -23,7 +23,6 @@ from deployments.domain.resources import ArtifactFile, Recorded
 from deployments.domain.spec import Spec
 from deployments.targets.local.build import credentials
 from deployments.targets.local.children import CHECKOUT, holder
-from deployments.targets.local.conda import conda_requirements
 from deployments.targets.local.config import index_environment
 from deployments.targets.local.environments import (
     MadeEnvironment,
@@ -280,49 +279,6 @@ def test_whose_version_of_scikit_learn() -> None:
     assert lines(fixed, "1.4.2") == ("msgspec", "scikit_learn==1.5.0")
     assert lines(plain, "") == ("msgspec", f"scikit-learn=={metadata.version('scikit-learn')}")
     assert lines(plain, "1.4.2", numpy_2=True)[-1] == "numpy>=2"
-
-
-def test_the_pip_part_of_a_conda_file() -> None:
-    text = """
-    name: project
-    dependencies:
-      - python=3.11
-      - conda-forge::lightgbm=4.5
-      - pip
-      - pip:
-          - xgboost==2.1.3
-          - https://example.org/evil.whl
-    """
-    assert set(conda_requirements(text)) == {"xgboost==2.1.3", "lightgbm==4.5.*"}
-    with pytest.raises(ResourceFailed, match="dependencies"):
-        conda_requirements("just: text")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: &a [" + "x, " * 9 + "x]\nb: &b [" + "*a, " * 9 + "*a]\ndependencies:\n- pip: [*b, *b]",
-        "dependencies: " + "[" * 5_000,
-        "dependencies:\n- pip: 3",
-        "[]",
-    ],
-)
-def test_a_conda_file_made_to_do_harm_is_refused(text: str) -> None:
-    with pytest.raises(ResourceFailed, match="dependencies"):
-        conda_requirements(text)
-
-
-def test_of_a_conda_file_only_plain_lines_are_taken() -> None:
-    text = """
-    dependencies:
-      - pip:
-          - [nested, list]
-          - {a: mapping}
-          - "xgboost; os_name == 'a\\n-r other.txt\\n'"
-          - "((((((((((((((((((((((((((((((("
-          - catboost
-    """
-    assert conda_requirements(text) == ("catboost",)
 
 
 def test_an_index_that_never_answers_is_named(tmp_path: Path) -> None:
