@@ -25,6 +25,7 @@ from .models import (
     Sample,
     Sighting,
     StepRecord,
+    Upload,
     WorkerSeen,
 )
 
@@ -141,6 +142,12 @@ class SightingAdmin(ReadOnly):
     list_display = ["deployment", "revision", "at", "differs_since", "error"]
     list_select_related = ["deployment", "revision__deployment"]
     search_fields = ["deployment__name", "error"]
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly):
+    list_display = ["artifact", "user", "at"]
+    search_fields = ["artifact__name", "user__username"]
 
 
 @admin.register(Artifact)

@@ -29,7 +29,8 @@ def console() -> Iterator[Console]:
         yield started
 
 
-@pytest.fixture(scope="session")
+# For one file at a time: while it is open, its event loop keeps Django's database from the tests that follow.
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # The sandbox needs user namespaces, which a container's root has not; pages are the console's own.
@@ -38,7 +39,7 @@ def browser(chromium: str) -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(browser: Browser, console: Console) -> StorageState:
     """The cookies of a sign-in through the form."""
     context = browser.new_context()

@@ -13,7 +13,7 @@ from deployments.services.runs import start_run
 from tests import factories
 from tests.engine.workers import NAMES, Workers, eventually
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
 RUNS = 200
 LATEST = 5.0  # seconds

@@ -203,7 +203,7 @@ def test_a_full_disk(files: Files, tmp_path: Path) -> None:
         driven.destroy()
         assert_nothing_left(harness, driven)
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_what_the_local_target_refuses(tmp_path: Path) -> None:
