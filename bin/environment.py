@@ -83,9 +83,7 @@ def uv_settings(pip: Mapping[str, str], environment: Mapping[str, str]) -> tuple
         told["UV_INSECURE_HOST"] = " ".join(pip["trusted-host"].split())
     if "default-timeout" in pip or "timeout" in pip:
         told["UV_HTTP_TIMEOUT"] = pip.get("timeout") or pip["default-timeout"]
-    certificates = (
-        pip.get("cert") or environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
-    )
+    certificates = pip.get("cert") or environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
     if certificates:
         told["SSL_CERT_FILE"] = certificates
     if "proxy" in pip:
@@ -155,9 +153,7 @@ def _install_with_uv() -> bool:
 
 def _pip_config() -> dict[str, str]:
     for python in (PYTHON, sys.executable):
-        found = subprocess.run(
-            [python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-        )
+        found = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
         if found.returncode == 0:
             return parse_pip_config(found.stdout)
     return {}

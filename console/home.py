@@ -99,9 +99,7 @@ class Home:
         self.run.mkdir(mode=0o700, exist_ok=True)
         found = self.run.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise UnsafeFolder(
-                f"{self.run} is not a folder of this user alone: remove it, or set XDG_RUNTIME_DIR"
-            )
+            raise UnsafeFolder(f"{self.run} is not a folder of this user alone: remove it, or set XDG_RUNTIME_DIR")
 
     def secret_key(self) -> str:
         return kept(self.var / "secret_key", lambda: secrets.token_urlsafe(48))

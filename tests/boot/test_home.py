@@ -38,9 +38,7 @@ def test_a_private_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_sockets_move_to_a_short_folder_where_the_home_is_deep(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sockets_move_to_a_short_folder_where_the_home_is_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     deep = Home(tmp_path / ("d" * 100))
     assert deep.run.parent == tmp_path
@@ -48,9 +46,7 @@ def test_sockets_move_to_a_short_folder_where_the_home_is_deep(
     assert deep.run != Home(tmp_path / ("e" * 100)).run
 
 
-def test_a_folder_for_sockets_that_others_can_write_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_for_sockets_that_others_can_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     deep = Home(tmp_path / ("d" * 100))
     deep.run.mkdir()

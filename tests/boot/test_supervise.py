@@ -84,9 +84,7 @@ def test_programs_that_outlive_their_supervisor_are_ended(home: Home) -> None:
     sleeper = Program("sleeper", ("-c", "import time; time.sleep(60)"), 1, 1)
     with Supervisor(home, [sleeper]) as supervisor:
         eventually(lambda: len(marked(home)) == 2)
-        supervisord = next(
-            process for process in marked(home) if "supervisord" in " ".join(process.cmdline())
-        )
+        supervisord = next(process for process in marked(home) if "supervisord" in " ".join(process.cmdline()))
         supervisord.kill()
         eventually(lambda: not supervisor.is_alive())
     assert marked(home) == []

@@ -72,9 +72,7 @@ class Up:
         process.send_signal(how)
         return process.wait(STOP_SECONDS)
 
-    def command(
-        self, *, port: int | None = None, home: Path | None = None, **more: Any
-    ) -> subprocess.Popen[bytes]:
+    def command(self, *, port: int | None = None, home: Path | None = None, **more: Any) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             "CONSOLE_HOME": str(home or self.home.root),

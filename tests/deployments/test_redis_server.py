@@ -10,9 +10,7 @@ from deployments.domain.errors import Unavailable
 from deployments.redis_server import find_server, server_config
 
 
-def test_the_bundled_server_is_found_where_none_is_on_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_bundled_server_is_found_where_none_is_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("REDIS_SERVER", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_server().name == "valkey-server"
@@ -36,9 +34,7 @@ def test_the_password_is_asked_for_and_shown_by_no_process(redis_server: str) ->
 
 
 def test_values_are_quoted() -> None:
-    config = server_config(
-        directory=Path('/a "b"\\c'), password='p"w', maxmemory_bytes=1024, policy="allkeys-lfu"
-    )
+    config = server_config(directory=Path('/a "b"\\c'), password='p"w', maxmemory_bytes=1024, policy="allkeys-lfu")
     assert 'requirepass "p\\"w"' in config
     assert 'dir "/a \\"b\\"\\\\c"' in config
     assert "maxmemory 1024\nmaxmemory-policy allkeys-lfu\n" in config
