@@ -54,6 +54,8 @@ class LocalCache(LocalResource):
         return digest_of({"max_memory_mb": self._max_memory_mb})
 
     def describe(self) -> Mapping[str, str]:
+        if self.spec is None:
+            return {}
         return {
             "memory": f"{self._max_memory_mb} MB",
             "eviction": "allkeys-lfu",
