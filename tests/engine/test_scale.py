@@ -13,7 +13,7 @@ from deployments.services.runs import start_run
 from tests import factories
 from tests.engine.workers import NAMES, Workers, eventually
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 RUNS = 200
 LATEST = 5.0  # seconds
@@ -55,6 +55,7 @@ def writes(world: Path) -> Counter[int]:
     return Counter(json.loads(path.read_text())["writes"] for path in world.glob("*.json"))
 
 
+@pytest.mark.alone
 def test_two_hundred_runs_at_once(redis_server: str, tmp_path: Path, paper_world: Path) -> None:
     made = deployments(RUNS, tags={"paper-fault": "cache=waiting"})
     with Workers(broker=redis_server, home=tmp_path, paper=SLOW) as workers:
