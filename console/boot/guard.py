@@ -66,7 +66,9 @@ def end_leftovers(home: Home, *, patience: float = 5) -> None:
 
 def _is_ours(process: psutil.Process, home: Home) -> bool:
     try:
-        return process.environ().get(MARK) == str(home.root)
+        # A Redis server writes its title over its environment; the title names the socket it listens on.
+        title = f"unixsocket:{home.broker_socket}"
+        return process.environ().get(MARK) == str(home.root) or title in " ".join(process.cmdline())
     except (psutil.Error, OSError):
         return False  # another user's process, or one that has just ended
 

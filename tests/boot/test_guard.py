@@ -12,6 +12,8 @@ import pytest
 from console.boot import guard
 from console.boot.progress import Refused
 from console.home import Home
+from deployments.redis_server import find_server, server_config
+from tests.conftest import wait_for_redis
 
 
 @pytest.fixture
@@ -65,3 +67,20 @@ def test_only_what_this_home_started_is_ended(home: Home) -> None:
         for process in (ours, others):
             process.kill()
             process.wait()
+
+
+def test_a_broker_is_known_by_its_socket_for_its_title_hides_its_environment(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    config = server_config(directory=home.var, password="a password", unixsocket=home.broker_socket)
+    broker = subprocess.Popen([find_server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        assert broker.stdin is not None
+        broker.stdin.write(config.encode())
+        broker.stdin.close()
+        wait_for_redis(f"unix://:a password@{home.broker_socket}?db=0")
+        guard.end_leftovers(home)
+        assert broker.wait(timeout=10) == 0
+    finally:
+        broker.kill()
+        broker.wait()
