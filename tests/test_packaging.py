@@ -222,6 +222,8 @@ def damaged_tar(kind: Literal["gz", "bz2", "xz"]) -> bytes:
         ("code.tar.gz", b"\x1f\x8b broken"),
         ("code.rar", b"Rar!"),
     ],
+    # Compressed bytes have the second they were made in, and would give each worker of a run names of its own.
+    ids=str,
 )
 def test_archives_that_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
     with pytest.raises(ResourceFailed) as caught:
