@@ -165,6 +165,18 @@ class CachePart(Part):
     store_input: Literal["whole", "masked", "none"] = "whole"
     masked_fields: tuple[str, ...] = ()
     timeout_ms: int = Field(default=100, ge=1, le=5_000, description="what one look into the cache may cost")
+    local_mb: int = Field(
+        default=16,
+        ge=0,
+        le=limits.MAX_LOCAL_CACHE_MB,
+        description="answers that each server process keeps in its own memory, told by Redis when they change; 0: none",
+    )
+    keys: Literal["request", "row"] = Field(
+        default="request", description="one entry for a whole request, or one for each of its rows"
+    )
+    keyed_digests: bool = Field(
+        default=False, description="keys are digests made with a secret, so that nobody can try inputs against them"
+    )
 
     @model_validator(mode="after")
     def _masked(self) -> Self:
@@ -178,8 +190,11 @@ class CachePart(Part):
 class HostingPart(Part):
     """The process that serves."""
 
-    processes: int = Field(default=1, ge=1, le=limits.MAX_INSTANCES)
+    processes: int = Field(default=0, ge=0, le=limits.MAX_INSTANCES, description="0: as many as there are cores")
     memory_mb: int = Field(default=2_048, ge=256, le=65_536, description="limit of one server process")
+    predict_seconds: int = Field(
+        default=60, ge=1, le=limits.MAX_PREDICT_SECONDS, description="what one prediction may take"
+    )
 
 
 class Spec(Part):
@@ -217,6 +232,8 @@ class Spec(Part):
             raise ValueError("model.method has no meaning with an entry script: its run() decides")
         if entry and self.execution == "onnx":
             raise ValueError("execution onnx has no meaning with an entry script: its run() decides")
+        if entry and self.cache.keys == "row":
+            raise ValueError("cache.keys row has no meaning with an entry script: its requests need not have rows")
         if self.runtime.conda and self.runtime.requirements:
             raise ValueError("give runtime.requirements or runtime.conda, not both")
         return self

@@ -131,7 +131,7 @@ def test_what_is_no_object_is_refused(data: Any) -> None:
         ({"cache": {"masked_fields": ["name"]}}, "cache", "only has a meaning"),
         ({"cache": {"ttl_seconds": -1}}, "cache.ttl_seconds", "greater than or equal to 0"),
         ({"cache": {"max_memory_mb": 1}}, "cache.max_memory_mb", "greater than or equal to 8"),
-        ({"hosting": {"processes": 0}}, "hosting.processes", "greater than or equal to 1"),
+        ({"hosting": {"processes": -1}}, "hosting.processes", "greater than or equal to 0"),
         ({"input": {"parameter": "1st"}}, "input.parameter", "pattern"),
         ({"tags": {f"t{number}": "" for number in range(16)}}, "tags", "at most 15"),
         ({"tags": {"a/b": ""}}, "tags", "a/b"),

@@ -88,7 +88,7 @@ class FunctionForm(StepForm):
     max_body_mib = forms.FloatField(
         label=_("Size of a request"), min_value=1024 / MIB, max_value=limits.MAX_BODY_BYTES / MIB
     )
-    processes = forms.IntegerField(label=_("Processes"), min_value=1, max_value=limits.MAX_INSTANCES)
+    processes = forms.IntegerField(label=_("Processes"), min_value=0, max_value=limits.MAX_INSTANCES)
     memory_mb = forms.IntegerField(label=_("Memory of a process"), min_value=256, max_value=65_536)
     parameter = forms.CharField(
         label=_("Parameter"),
@@ -150,7 +150,7 @@ class FunctionForm(StepForm):
                 "max_rows": self.got("max_rows", 1),
                 "max_body_bytes": round(self.got("max_body_mib", 1.0) * MIB),
             },
-            "hosting": {"processes": self.got("processes", 1), "memory_mb": self.got("memory_mb", 2048)},
+            "hosting": {"processes": self.got("processes", 0), "memory_mb": self.got("memory_mb", 2048)},
         }
 
 

@@ -1,6 +1,7 @@
 """The function of one deployment: the scoring server in a shut-in process, on a loopback port of its own."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -19,6 +20,7 @@ from .servers import opening_failure
 
 _TIMEOUT = 1.0  # seconds that a look at the server may take
 _MOST_HEALTH_BYTES = 64 * 1024
+_MOST_BY_DEFAULT = 4
 
 
 @dataclass(kw_only=True)
@@ -56,7 +58,7 @@ class LocalFunction(LocalResource):
         return {
             "address": f"http://{HOST}, a port of its own, /api/{_route(self.spec)}",
             "memory": f"{self.spec.hosting.memory_mb} MB for each process",
-            "processes": str(self.spec.hosting.processes),
+            "processes": str(server_processes(self.spec)),
             "cache": self.spec.cache.policy,
             "on update": "a new process takes over on the same port when its model is open; no request is lost",
         }
@@ -100,7 +102,7 @@ class LocalFunction(LocalResource):
             "cache_socket": cache.get("socket", ""),
             "cache_folder": str(self.sibling("cache").path),
             "memory_mb": spec.hosting.memory_mb,
-            "processes": spec.hosting.processes,
+            "processes": server_processes(spec),
             "sandbox": self.config.sandbox,
             "owner": self.name,
             "environment": _environment(spec, ctx),
@@ -175,6 +177,11 @@ class LocalFunction(LocalResource):
         )
 
 
+def server_processes(spec: Spec) -> int:
+    """How many server processes a function gets here; by default as many as cores, but not a big machine's all."""
+    return spec.hosting.processes or min(os.cpu_count() or 1, _MOST_BY_DEFAULT)
+
+
 def _health(port: int) -> dict[str, Any]:
     """What the server says of itself; {} where it does not answer in time."""
     connection = HTTPConnection(HOST, port, timeout=_TIMEOUT)
@@ -203,4 +210,8 @@ def _environment(spec: Spec, ctx: Context) -> dict[str, str]:
         "SCORING_STORE_INPUT": cache.store_input,
         "SCORING_MASKED_FIELDS": ",".join(cache.masked_fields),
         "SCORING_DATA_EPOCH": str(ctx.deployment.data_epoch),
+        "SCORING_PROCESSES": "1",
+        "SCORING_LOCAL_MB": str(cache.local_mb),
+        "SCORING_KEYS": cache.keys,
+        "SCORING_PREDICT_SECONDS": str(spec.hosting.predict_seconds),
     }
