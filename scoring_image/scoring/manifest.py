@@ -30,19 +30,30 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """In which form the model runs, and why in that one."""
+    """In which form the model runs, and why in that one.
+
+    `file`, relative to the package, and its `sha256` are those of the executed form where that is not the upload;
+    `outputs` says how its outputs become what the original's method returns.
+    """
 
     requested: str = "auto"
     executes: str = "original"
     reason: str = ""
+    file: str | None = None
+    sha256: str | None = None
+    outputs: dict[str, Any] | None = None
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A named feature of a row. `missing` is null where the input's own rule holds."""
+    """A named feature of a row.
+
+    `missing` is null where the input's own rule holds, `categories` where any value of the dtype is taken.
+    """
 
     name: str
     dtype: Literal["float64", "int64", "bool", "string"]
     missing: Literal["refuse", "allow"] | None = None
+    categories: list[Any] | None = None
 
     def may_be_missing(self, schema: Input) -> bool:
         """Whether null is taken here. There is no missing whole number and no missing truth value."""
@@ -78,12 +89,21 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Trigger(msgspec.Struct, frozen=True):
-    """How the function is called."""
+    """How the function is called: over HTTP by a route, or by what arrives in a store or a queue.
 
-    kind: str = "http"
+    `function` is the function's name, which is its folder's in the package and, where the trigger is not http, the
+    path that the Functions host posts to.
+    """
+
+    kind: Literal["http", "blob", "service_bus"] = "http"
+    function: str = ""
     route: str = "score"
     methods: tuple[str, ...] = ("POST",)
     auth_level: str = "function"
+    path_in: str = ""
+    path_out: str = ""
+    queue_in: str = ""
+    queue_out: str = ""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -50,6 +50,21 @@ def test_the_password_of_its_own_variable_wins() -> None:
     assert "new" not in repr(settings)
 
 
+def test_an_identity_signs_in_by_its_object_id_and_without_a_password() -> None:
+    environ = {"SCORING_CACHE_URL": "rediss://:old@h", "SCORING_CACHE_AUTH": "entra", "SCORING_CACHE_USER": "object"}
+    cache = settings_from(environ).cache
+    assert isinstance(cache, RedisAddress)
+    assert (cache.auth, cache.username, cache.password) == ("entra", "object", "")
+    with pytest.raises(SettingsError, match="SCORING_CACHE_USER"):
+        settings_from({**environ, "SCORING_CACHE_USER": ""})
+
+
+def test_how_much_and_how_long() -> None:
+    settings = settings_from({"SCORING_LOCAL_MB": "16", "SCORING_DIGEST_KEY": "k", "SCORING_EXECUTION_GAIN": "47.2"})
+    assert (settings.local_bytes, settings.digest_key, settings.gain) == (16 * 2**20, b"k", 47.2)
+    assert (settings.keys, settings.processes, settings.predict_seconds) == ("request", 0, 60)
+
+
 @pytest.mark.parametrize(
     "environ",
     [
@@ -63,6 +78,9 @@ def test_the_password_of_its_own_variable_wins() -> None:
         {"SCORING_PORT": "70000"},
         {"SCORING_DATA_EPOCH": "one"},
         {"SCORING_STORE_INPUT": "some"},
+        {"SCORING_KEYS": "both"},
+        {"SCORING_PROCESSES": "many"},
+        {"SCORING_EXECUTION_GAIN": "fast"},
     ],
 )
 def test_a_wrong_setting_is_named(environ: dict[str, str]) -> None:
