@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,6 +19,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
+# Takes the whole body of a POST and returns the JSON of its answer; raises ScoringError.
+Handler = Callable[[bytes], Awaitable[bytes]]
+
+_PAYLOAD_EXTRA = 64 * 1024
 
 log = logging.getLogger("scoring")
 
@@ -28,14 +32,19 @@ class ClientGoneError(Exception):
 
 
 class Application:
-    """`POST /api/{route}`, `GET /healthz`, `GET /openapi.json`, and `GET /`, where the host knocks."""
+    """`POST /api/{route}`, `GET /healthz`, `GET /openapi.json`, and `GET /`, where the host knocks.
 
-    def __init__(self, service: Service) -> None:
+    `handlers` are further paths that take a POST: where the Functions host posts what a trigger other than HTTP
+    brought. A function key is asked for there as well.
+    """
+
+    def __init__(self, service: Service, *, handlers: Mapping[str, Handler] | None = None) -> None:
         manifest = service.manifest
         self._service = service
         self._route = f"/api/{manifest.trigger.route}"
         self._methods = tuple(method.upper() for method in manifest.trigger.methods)
         self._most = manifest.limits.max_body_bytes
+        self._handlers = dict(handlers or {})
         open_to_all = manifest.trigger.auth_level == "anonymous"
         keys = () if open_to_all else service.settings.function_keys
         self._keys = tuple(key.encode() for key in keys)
@@ -46,6 +55,8 @@ class Application:
             await self._lifespan(receive, send)
         elif scope["path"] == self._route:
             await self._scored(scope, receive, send)
+        elif (handler := self._handlers.get(scope["path"])) is not None:
+            await self._handled(handler, scope, receive, send)
         else:
             await self._others(scope, send)
 
@@ -55,7 +66,7 @@ class Application:
             if scope["method"] not in self._methods:
                 raise _wrong_method(self._methods)
             self._check_key(headers, scope["query_string"])
-            body = await self._body(headers, receive)
+            body = await self._body(headers, receive, most=self._most)
             answer = await self._service.answer(body, cache_wish(headers.get(b"cache-control", b"").decode("latin-1")))
         except ScoringError as error:
             await self._refuse(error, send)
@@ -66,6 +77,25 @@ class Application:
             await self._refuse(_OWN_FAULT, send)
         else:
             await _send(send, 200, answer.body, answer_headers(answer, self._service.manifest.model_version))
+
+    async def _handled(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            headers = dict(scope["headers"])
+            if scope["method"] != "POST":
+                raise _wrong_method(("POST",))
+            self._check_key(headers, scope["query_string"])
+            # What a trigger brings comes in base64, with facts about where it came from.
+            body = await self._body(headers, receive, most=self._most * 4 // 3 + _PAYLOAD_EXTRA)
+            answer = await handler(body)
+        except ScoringError as error:
+            await self._refuse(error, send)
+        except ClientGoneError:
+            return
+        except Exception:
+            log.exception("the scoring server failed")
+            await self._refuse(_OWN_FAULT, send)
+        else:
+            await _send(send, 200, answer, (self._version,))
 
     async def _others(self, scope: Scope, send: Send) -> None:
         path = scope["path"]
@@ -127,7 +157,7 @@ class Application:
                 "Send it as the header x-functions-key, or as ?code= in the address.",
             )
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, *, most: int) -> bytes:
         """The whole body, up to the limit. Raises a 413 before reading what is announced to be longer."""
         encoding = headers.get(b"content-encoding", b"identity")
         if encoding != b"identity":
@@ -138,30 +168,23 @@ class Application:
                 "Send the body uncompressed.",
             )
         announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._most:
-            raise self._too_long()
+        if announced.isdigit() and int(announced) > most:
+            raise _too_long(most)
         event = await receive()
         if not event.get("more_body") and event["type"] == "http.request":
             body: bytes = event.get("body", b"")
-            if len(body) > self._most:
-                raise self._too_long()
+            if len(body) > most:
+                raise _too_long(most)
             return body
         parts = bytearray()
         while event["type"] == "http.request":
             parts += event.get("body", b"")
-            if len(parts) > self._most:
-                raise self._too_long()
+            if len(parts) > most:
+                raise _too_long(most)
             if not event.get("more_body"):
                 return bytes(parts)
             event = await receive()
         raise ClientGoneError
-
-    def _too_long(self) -> ScoringError:
-        return too_large(
-            "too_large",
-            f"The body is longer than {self._most} bytes, the most that this function takes.",
-            "Send the rows in several requests.",
-        )
 
     async def _refuse(self, error: ScoringError, send: Send) -> None:
         headers: list[Header] = [self._version, (b"cache-control", b"no-store")]
@@ -233,6 +256,14 @@ _OWN_FAULT = ScoringError(
 def _wrong_method(allowed: Iterable[str]) -> ScoringError:
     hint = f"Use {', '.join(allowed)}."
     return ScoringError(405, "wrong_method", "This address does not take that method.", hint)
+
+
+def _too_long(most: int) -> ScoringError:
+    return too_large(
+        "too_large",
+        f"The body is longer than {most} bytes, the most that this function takes.",
+        "Send the rows in several requests.",
+    )
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
