@@ -208,7 +208,8 @@ def test_the_input_is_stored_as_the_spec_says(
         SCORING_MASKED_FIELDS=masked,
     ).ready()
     key = function.score([[1, 2]]).headers["x-cache-key"]
-    assert json.loads(cache_server.client.get(key)).get("input") == shown
+    # The entry is on its way when the answer is: nobody waits for it to be stored.
+    assert json.loads(wait_for(lambda: cache_server.client.get(key))).get("input") == shown
 
 
 def test_a_unix_socket_and_a_database(serve: Serve, own_redis: OwnRedis, counting: Path) -> None:

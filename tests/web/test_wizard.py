@@ -43,7 +43,10 @@ def send(browser: Client, draft: Draft, step: str, **fields: Any) -> Any:
     """Send a step as the page would: what it shows, with some fields changed."""
     page = browser.get(step_url(draft, step))
     shown = {name: page.context["form"][name].value() for name in page.context["form"].fields}
-    data = {name: value for name, value in (shown | fields).items() if value not in (None, "", False)}
+    # By identity, for a number may be 0, which equals False.
+    data = {
+        name: value for name, value in (shown | fields).items() if not (value is None or value is False or value == "")
+    }
     return browser.post(step_url(draft, step), data)
 
 

@@ -242,7 +242,7 @@ def test_a_hostile_model_gets_nothing(
         {
             "model": {"artifact": model},
             "code": {"artifact": code},
-            "hosting": {"memory_mb": MEMORY_MB},
+            "hosting": {"memory_mb": MEMORY_MB, "processes": 1},
         }
     )
     outputs = driven.deploy(spec)
