@@ -10,6 +10,7 @@ import sys
 
 import uvicorn
 
+from scoring.handler import handlers
 from scoring.manifest import ManifestError, read_manifest
 from scoring.server import Application
 from scoring.service import Service
@@ -35,7 +36,7 @@ def main() -> int:
     service = Service(settings, manifest)
     server = uvicorn.Server(
         uvicorn.Config(
-            Application(service),
+            Application(service, handlers=handlers(service)),
             http="httptools",
             ws="none",
             loop="auto",
