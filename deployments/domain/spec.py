@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from . import limits
+from .blob_paths import checked_paths
 from .errors import SpecInvalid
 from .secrets import SecretRef
 from .spec_upgrades import LATEST, upgrade
@@ -133,9 +134,8 @@ class BlobTrigger(Part):
     path_out: str = Field(default="scoring-out/{name}.json", min_length=3, max_length=300)
 
     @model_validator(mode="after")
-    def _no_loop(self) -> Self:
-        if self.path_in.split("/")[0] == self.path_out.split("/")[0]:
-            raise ValueError("path_in and path_out need different containers, or each answer triggers the next")
+    def _paths(self) -> Self:
+        checked_paths(self.path_in, self.path_out)
         return self
 
 
