@@ -1,4 +1,4 @@
-"""Reading a request: the body's JSON becomes what the model is given, and the digest it is cached under.
+"""Reading a request: the body's JSON becomes what the model is given, and the form that its key is made of.
 
 A body that fits is read by a typed decoder in one pass. One that does not is read again, slowly, by
 `refusals`, only to say what is wrong with it.
@@ -25,18 +25,29 @@ MASK = "***"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, read: what the model is given, how many rows that is, and the digest of it."""
+    """One request, read: what the model is given, how many rows that is, and its canonical form (see keys)."""
 
     value: Any
     rows: int
-    digest: str
+    form: bytes
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """What HTTP says besides the body, for scripts that look at it; header names in small letters."""
+
+    method: str
+    query: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 class Reader(Protocol):
     """Reads bodies of one shape."""
 
-    def read(self, body: bytes) -> Request:
-        """Raises ScoringError: 400 for what does not fit, 413 for too many rows."""
+    def read(self, body: bytes, asked: Asked | None = None) -> Request:
+        """Read a body; `asked` is for scripts.
+
+        Raises ScoringError: 400 for what does not fit, 413 for too many rows.
+        """
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         """Those of the fields that do not occur in such a body, and so cannot be masked."""
@@ -67,7 +78,7 @@ class ArrayReader:
         self._decoder = _decoder(schema.parameter, row)
         self._max_rows = max_rows
 
-    def read(self, body: bytes) -> Request:
+    def read(self, body: bytes, asked: Asked | None = None) -> Request:
         schema = self._schema
         try:
             rows = self._decoder.decode(body).data
@@ -81,7 +92,7 @@ class ArrayReader:
             raise refusal(body, schema)
         # Adding zero takes the sign off -0.0 and changes nothing else (see keys).
         array += 0.0
-        return Request(array, len(rows), keys.array_digest(array))
+        return Request(array, len(rows), keys.array_form(array))
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         return fields - set(self._masking_names(self._schema.features or 0))
@@ -115,7 +126,7 @@ class TextReader:
         self._decoder = _decoder(schema.parameter, str)
         self._max_rows = max_rows
 
-    def read(self, body: bytes) -> Request:
+    def read(self, body: bytes, asked: Asked | None = None) -> Request:
         try:
             texts = self._decoder.decode(body).data
         except _UNREADABLE as error:
@@ -123,7 +134,7 @@ class TextReader:
         _check_count(len(texts), self._max_rows)
         if not texts:
             raise refusal(body, self._schema)
-        return Request(texts, len(texts), keys.texts_digest(texts))
+        return Request(texts, len(texts), keys.texts_form(texts))
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         return frozenset()
@@ -143,7 +154,7 @@ class TableReader:
         # pandas is heavy and only models trained on tables have it among their requirements.
         self._frame = importlib.import_module("pandas").DataFrame
 
-    def read(self, body: bytes) -> Request:
+    def read(self, body: bytes, asked: Asked | None = None) -> Request:
         schema = self._schema
         try:
             given = self._decoder.decode(body).data
@@ -157,7 +168,7 @@ class TableReader:
         _check_count(len(rows), self._max_rows)
         if not rows:
             raise refusal(body, schema)
-        return Request(self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_digest(columns))
+        return Request(self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_form(columns))
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         return fields - {column.name for column in self._columns}
@@ -174,16 +185,16 @@ class TableReader:
 class JsonReader:
     """Any body at all, for entry scripts: given on as text, keyed by its JSON value where it has one."""
 
-    def read(self, body: bytes) -> Request:
+    def read(self, body: bytes, asked: Asked | None = None) -> Request:
         try:
             text = body.decode()
         except UnicodeDecodeError:
             raise refusal(body, None) from None
         try:
-            digest = keys.json_digest(msgspec.json.decode(body))
+            form = keys.json_form(msgspec.json.decode(body))
         except (msgspec.MsgspecError, RecursionError):
-            digest = keys.raw_digest(body)
-        return Request(text, 1, digest)
+            form = keys.raw_form(body)
+        return Request(text, 1, form)
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         return frozenset()

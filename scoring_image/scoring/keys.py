@@ -1,4 +1,4 @@
-"""Cache keys: one digest for equal inputs, however they were written down.
+"""Cache keys: one form, and so one digest, for equal inputs, however they were written down.
 
 What is equal is decided on the values that the model is given, never on the text of the request:
 
@@ -10,13 +10,14 @@ What is equal is decided on the values that the model is given, never on the tex
 - Text is compared by its code points: "1" is not 1, and differently composed accents are different.
 - A table's columns are in the manifest's order, whatever the order in the request.
 
-Every digest starts with the kind and types of the input, so that equal bytes of different kinds never meet.
+Every form starts with the kind and types of the input, so that equal bytes of different kinds never meet.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import hmac
+from collections.abc import Callable, Sequence
 from struct import pack
 from typing import Any
 
@@ -25,53 +26,57 @@ from numpy.typing import NDArray
 
 DIGEST_HEX = 32
 
-_ARRAY = hashlib.sha256(b"array:float64\0")
-_TEXTS = hashlib.sha256(b"array:string\0")
-_JSON = hashlib.sha256(b"json\0")
-_RAW = hashlib.sha256(b"raw\0")
+_ROW = b"row\0"
 
 
-def array_digest(rows: NDArray[np.float64]) -> str:
+def digester(secret: bytes) -> Callable[[bytes], str]:
+    """What makes digests of forms: SHA-256, or HMAC-SHA-256 where there is a secret; cut to 128 bits, in hex.
+
+    Without the secret nobody can find out by trying which inputs were asked about.
+    """
+    sha256 = hashlib.sha256
+    if not secret:
+        return lambda form: sha256(form).hexdigest()[:DIGEST_HEX]
+    return lambda form: hmac.digest(secret, form, "sha256").hex()[:DIGEST_HEX]
+
+
+def row_form(form: bytes) -> bytes:
+    """Of one row, from the form of a request that holds it alone: the two never share a digest."""
+    return _ROW + form
+
+
+def array_form(rows: NDArray[np.float64]) -> bytes:
     """Of a C-contiguous float64 array of shape (rows, features), its zeros unsigned."""
-    digest = _ARRAY.copy()
-    digest.update(pack("<QQ", *rows.shape))
-    digest.update(rows.data)
-    return digest.hexdigest()[:DIGEST_HEX]
+    return b"array:float64\0" + pack("<QQ", *rows.shape) + rows.tobytes()
 
 
-def texts_digest(texts: Sequence[str]) -> str:
+def texts_form(texts: Sequence[str]) -> bytes:
     """Of a list of texts."""
-    digest = _TEXTS.copy()
-    digest.update(_texts(texts))
-    return digest.hexdigest()[:DIGEST_HEX]
+    return b"array:string\0" + _texts(texts)
 
 
-def table_digest(columns: Sequence[tuple[str, NDArray[Any] | Sequence[str | None]]]) -> str:
+def table_form(columns: Sequence[tuple[str, NDArray[Any] | Sequence[str | None]]]) -> bytes:
     """Of typed columns in the manifest's order: float64, int64 or bool arrays, or lists of texts and None."""
-    digest = hashlib.sha256(b"table\0")
+    parts = [b"table\0"]
     for name, values in columns:
-        digest.update(_text(name))
+        parts.append(_text(name))
         if isinstance(values, np.ndarray):
-            digest.update(pack("<cQ", values.dtype.kind.encode(), len(values)))
-            digest.update(values.data)
+            parts += pack("<cQ", values.dtype.kind.encode(), len(values)), values.tobytes()
         else:
-            digest.update(pack("<cQ", b"s", len(values)))
-            digest.update(_texts(values))
-    return digest.hexdigest()[:DIGEST_HEX]
+            parts += pack("<cQ", b"s", len(values)), _texts(values)
+    return b"".join(parts)
 
 
-def json_digest(value: Any) -> str:
+def json_form(value: Any) -> bytes:
     """Of any decoded JSON value: objects whatever the order of their members, numbers by their value."""
-    digest = _JSON.copy()
-    _update_json(digest, value)
-    return digest.hexdigest()[:DIGEST_HEX]
+    parts = [b"json\0"]
+    _add_json(parts, value)
+    return b"".join(parts)
 
 
-def raw_digest(body: bytes) -> str:
+def raw_form(body: bytes) -> bytes:
     """Of a body that is not JSON."""
-    digest = _RAW.copy()
-    digest.update(body)
-    return digest.hexdigest()[:DIGEST_HEX]
+    return b"raw\0" + body
 
 
 def key_space(prefix: str, model_version: str, epoch: int) -> str:
@@ -96,22 +101,22 @@ def _texts(texts: Sequence[str | None]) -> bytes:
     return pack("<Q", len(texts)) + b"".join(map(_text, texts))
 
 
-def _update_json(digest: Any, value: Any) -> None:
+def _add_json(parts: list[bytes], value: Any) -> None:
     if value is None or isinstance(value, bool):
-        digest.update(b"%d;" % (2 if value is None else value))
+        parts.append(b"%d;" % (2 if value is None else value))
     elif isinstance(value, int | float):
         # An integral float is written as the integer it is, so that 2, 2.0 and 2e0 meet and big integers stay
         # exact.
         exact = f"{int(value):x}" if isinstance(value, int) or value.is_integer() else value.hex()
-        digest.update(f"n{exact};".encode())
+        parts.append(f"n{exact};".encode())
     elif isinstance(value, str):
-        digest.update(b"s" + _text(value))
+        parts.append(b"s" + _text(value))
     elif isinstance(value, list):
-        digest.update(b"a%d;" % len(value))
+        parts.append(b"a%d;" % len(value))
         for item in value:
-            _update_json(digest, item)
+            _add_json(parts, item)
     else:
-        digest.update(b"o%d;" % len(value))
+        parts.append(b"o%d;" % len(value))
         for name in sorted(value):
-            digest.update(_text(name))
-            _update_json(digest, value[name])
+            parts.append(_text(name))
+            _add_json(parts, value[name])

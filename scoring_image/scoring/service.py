@@ -20,6 +20,7 @@ import msgspec
 from scoring.cache import Cache, UnavailableError
 from scoring.errors import ScoringError, load_failed
 from scoring.inputs import Request
+from scoring.keys import DIGEST_HEX, digester
 from scoring.manifest import Manifest
 from scoring.model import Scorer, example_body, open_scorer
 from scoring.opening import OpenError
@@ -73,6 +74,7 @@ class Service:
         self.cache = Cache(settings, model_version=manifest.model_version, statistics=self.statistics)
         self.failure: ScoringError | None = None
         self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
+        self._digest = digester(settings.digest_key)
         self._stores_input = settings.store_input != "none"
         self._window = Window() if settings.policy == "auto" else None
         self._scorer: Scorer | None = None
@@ -110,7 +112,7 @@ class Service:
         try:
             request = scorer.reader.read(body)
             parsed = time.perf_counter()
-            key = f"{self.cache.space}:q:{request.digest}"
+            key = f"{self.cache.space}:q:{self._digest(request.form)}"
             answer = await self._decide(scorer, request, key, epoch, wish)
         except ScoringError:
             self.statistics.failed(epoch=epoch)
@@ -153,7 +155,7 @@ class Service:
             del self._flights[key]
 
     async def _looked_up(self, scorer: Scorer, request: Request, key: str, epoch: int) -> Answer:
-        if self.cache.state == "off" or (self._window and not self._window.uses_cache(request.digest)):
+        if self.cache.state == "off" or (self._window and not self._window.uses_cache(key[-DIGEST_HEX:])):
             return await self._computed(scorer, request, key)
         asked = time.perf_counter()
         try:

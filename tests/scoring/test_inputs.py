@@ -131,7 +131,7 @@ def test_where_gaps_are_allowed_null_is_one_and_nan_is_still_not_json() -> None:
 def test_rows_by_name_are_put_in_order_and_ignored_columns_make_no_difference() -> None:
     request = NAMED.read(b'{"data": [{"b": 2, "id": "x", "a": 1}, [3, 4]]}')
     assert request.value.tolist() == [[1, 2], [3, 4]]
-    assert request.digest == NAMED.read(b'{"data": [[1, 2], [3, 4]]}').digest
+    assert request.form == NAMED.read(b'{"data": [[1, 2], [3, 4]]}').form
     assert refused(NAMED, '{"data": [{"a": 1, "b": "2"}]}').at == "data[0].b"
     assert refused(NAMED, '{"data": [{"a": 1, "b": null}]}').code == "missing_value"
     assert refused(NAMED, '{"data": [{"a": 1}]}').code == "missing_columns"
@@ -198,7 +198,7 @@ VALUES = st.recursive(
 @given(body=st.binary(max_size=30) | VALUES.map(lambda v: json.dumps({"data": [v, v]}).encode()))
 def test_whatever_comes_is_read_or_refused(reader: Reader, body: bytes) -> None:
     try:
-        digest = reader.read(body).digest
+        read = bool(reader.read(body).form)
     except ScoringError as error:
-        digest = f"{error.status}"
-    assert digest == "400" or len(digest) == 32
+        read = error.status == 400
+    assert read

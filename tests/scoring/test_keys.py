@@ -51,12 +51,12 @@ def spelled(number: float, style: int) -> str:
     return f"{number:.25g}".replace("e+", "E")
 
 
-def array_key(rows: str) -> str:
-    return ARRAY.read(b'{"data":' + rows.encode() + b"}").digest
+def array_key(rows: str) -> bytes:
+    return ARRAY.read(b'{"data":' + rows.encode() + b"}").form
 
 
-def table_key(rows: Any) -> str:
-    return TABLE.read(json.dumps({"data": rows}).encode()).digest
+def table_key(rows: Any) -> bytes:
+    return TABLE.read(json.dumps({"data": rows}).encode()).form
 
 
 @given(ROWS, st.data())
@@ -79,7 +79,7 @@ def test_one_is_one(written: str) -> None:
 
 def test_the_sign_of_zero_is_not_seen_by_key_or_model() -> None:
     read = ARRAY.read(b'{"data":[[-0.0]]}')
-    assert read.digest == array_key("[[0]]")
+    assert read.form == array_key("[[0]]")
     assert math.copysign(1, read.value[0, 0]) == 1
 
 
@@ -106,14 +106,14 @@ def test_a_whole_number_is_the_same_in_every_spelling() -> None:
 
 @given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
 def test_texts_do_not_run_into_each_other(one: list[str], other: list[str]) -> None:
-    assert (keys.texts_digest(one) == keys.texts_digest(other)) == (one == other)
+    assert (keys.texts_form(one) == keys.texts_form(other)) == (one == other)
 
 
 @given(JSON)
 def test_json_is_keyed_by_value(value: Any) -> None:
     turned = json.loads(json.dumps(value, sort_keys=True))
-    assert keys.json_digest(value) == keys.json_digest(turned)
-    assert keys.json_digest([value]) != keys.json_digest(value)
+    assert keys.json_form(value) == keys.json_form(turned)
+    assert keys.json_form([value]) != keys.json_form(value)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,26 @@ def test_json_is_keyed_by_value(value: Any) -> None:
     ],
 )
 def test_json_of_different_types_has_different_keys(one: str, other: str) -> None:
-    assert keys.json_digest(msgspec.json.decode(one)) != keys.json_digest(msgspec.json.decode(other))
+    assert keys.json_form(msgspec.json.decode(one)) != keys.json_form(msgspec.json.decode(other))
 
 
 def test_big_integers_stay_apart_in_json() -> None:
-    assert keys.json_digest(2**60) != keys.json_digest(2**60 + 1)
-    assert keys.json_digest(2) == keys.json_digest(2.0)
-    assert len(keys.json_digest(10**5000)) == keys.DIGEST_HEX
+    assert keys.json_form(2**60) != keys.json_form(2**60 + 1)
+    assert keys.json_form(2) == keys.json_form(2.0)
+    assert keys.json_form(10**5000) != keys.json_form(10**5000 + 1)
+
+
+def test_a_digest_is_plain_or_needs_the_secret() -> None:
+    plain, keyed, other = (keys.digester(secret) for secret in (b"", b"secret", b"other"))
+    form = keys.json_form([1])
+    assert len({plain(form), keyed(form), other(form)}) == 3
+    assert plain(form) == plain(keys.json_form([1.0]))
+    assert {len(digest(form)) for digest in (plain, keyed)} == {keys.DIGEST_HEX}
+
+
+def test_a_row_and_a_request_that_holds_it_alone_stay_apart() -> None:
+    form = array_key("[[1]]")
+    assert keys.row_form(form) != form
 
 
 def test_a_data_epoch_moves_the_key_space() -> None:
