@@ -4,96 +4,69 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..domain.spec import BlobTrigger, HttpTrigger, Spec, Trigger
+from ..domain.spec import Spec
 from .digests import package_files, source_files, tree_digest
-from .manifest import Parts, build_manifest
+from .dockerfile import dockerfile
+from .functions import function_folder, functions, host_json
+from .manifest import EXECUTED_FILE, Parts, build_manifest
 
 _EPOCH = 315_532_800  # 1980-01-01, the earliest time that every archive format can hold
-_CONNECTION = "AzureWebJobsStorage"
-_BUS_CONNECTION = "ServiceBusConnection"
+_WHEELS = "wheels"
 
 
-def assemble(*, destination: Path, scoring_root: Path, model: Path, code: Path | None, spec: Spec, parts: Parts) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where the files of a package lie before they are put together.
+
+    `executed` is the model's ONNX form where that executes; `wheels` are uploaded ones by the name that pip reads.
+    """
+
+    scoring_root: Path
+    model: Path
+    code: Path | None = None
+    executed: Path | None = None
+    wheels: Mapping[str, Path] = field(default_factory=dict)
+
+
+def assemble(*, destination: Path, sources: Sources, spec: Spec, parts: Parts) -> str:
     """Fill the empty folder `destination` with the package; returns its digest in hex.
 
     The model is copied byte for byte; times and modes are fixed, so the digest depends on content alone.
     """
-    for relative in source_files(scoring_root):
-        _copy(scoring_root / relative, destination / relative)
-    _copy(model, destination / "model" / parts.model_name)
-    if code is not None:
-        for relative in package_files(code):
-            _copy(code / relative, destination / "code" / relative)
-    (destination / "requirements.txt").write_text(parts.lock)
-    _write_json(destination / function_folder(spec.trigger) / "function.json", function_json(spec.trigger))
+    for relative in source_files(sources.scoring_root):
+        _copy(sources.scoring_root / relative, destination / relative)
+    _copy(sources.model, destination / "model" / parts.model_name)
+    if sources.executed is not None:
+        _copy(sources.executed, destination / EXECUTED_FILE)
+    if sources.code is not None:
+        for relative in package_files(sources.code):
+            _copy(sources.code / relative, destination / "code" / relative)
+    for name, wheel in sources.wheels.items():
+        _copy(wheel, destination / _WHEELS / name)
+    _write(destination / "requirements.txt", parts.lock)
+    for function, content in functions(spec.trigger).items():
+        _write_json(destination / function / "function.json", content)
+    base = json.loads((sources.scoring_root / "host.json").read_text(encoding="utf-8"))
+    _write_json(destination / "host.json", host_json(base, spec.trigger))
     _write_json(destination / "manifest.json", build_manifest(spec, parts))
+    template = (sources.scoring_root / "Dockerfile").read_text(encoding="utf-8")
+    folders = [name for name in ("code", _WHEELS) if (destination / name).is_dir()]
+    _write(
+        destination / "Dockerfile",
+        dockerfile(template, python=spec.runtime.python, function=function_folder(spec.trigger), folders=folders),
+    )
     digest = tree_digest(destination, package_files(destination))
     _settle(destination)
     return digest
 
 
-def function_folder(trigger: Trigger) -> str:
-    """The name of the function's folder, which the Functions host takes as the function's name."""
-    route = trigger.route if isinstance(trigger, HttpTrigger) else "score"
-    return "".join(letter if letter.isalnum() else "-" for letter in route)
-
-
-def function_json(trigger: Trigger) -> Mapping[str, Any]:
-    """The bindings of the function, in the form of Azure Functions' function.json."""
-    if isinstance(trigger, HttpTrigger):
-        bindings = [
-            {
-                "type": "httpTrigger",
-                "direction": "in",
-                "name": "req",
-                "authLevel": trigger.auth_level,
-                "methods": [method.lower() for method in trigger.methods],
-                "route": trigger.route,
-            },
-            {"type": "http", "direction": "out", "name": "res"},
-        ]
-    elif isinstance(trigger, BlobTrigger):
-        bindings = [
-            {
-                "type": "blobTrigger",
-                "direction": "in",
-                "name": "input",
-                "path": trigger.path_in,
-                "connection": _CONNECTION,
-                "dataType": "binary",
-            },
-            {
-                "type": "blob",
-                "direction": "out",
-                "name": "output",
-                "path": trigger.path_out,
-                "connection": _CONNECTION,
-                "dataType": "binary",
-            },
-        ]
-    else:
-        bindings = [
-            {
-                "type": "serviceBusTrigger",
-                "direction": "in",
-                "name": "input",
-                "queueName": trigger.queue_in,
-                "connection": _BUS_CONNECTION,
-                "dataType": "binary",
-            },
-            {
-                "type": "serviceBus",
-                "direction": "out",
-                "name": "output",
-                "queueName": trigger.queue_out,
-                "connection": _BUS_CONNECTION,
-                "dataType": "binary",
-            },
-        ]
-    return {"bindings": bindings}
+def wheel_line(name: str) -> str:
+    """The line of requirements.txt for an uploaded wheel: its place in the package, whatever an index has."""
+    return f"./{_WHEELS}/{name}"
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -102,8 +75,13 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    _write(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """The same bytes whatever the locale and the system's line ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    path.write_bytes(text.encode())
 
 
 def _settle(root: Path) -> None:

@@ -2,22 +2,39 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from ..domain.spec import Spec, digest_of
+from .functions import function_folder
 
 MANIFEST_VERSION = 1
-_FORMATS = {".joblib": "joblib", ".jl": "joblib", ".pkl": "pickle", ".pickle": "pickle"}
+EXECUTED_FILE = "model/executed.onnx"
+_FORMATS = {".joblib": "joblib", ".jl": "joblib", ".pkl": "pickle", ".pickle": "pickle", ".skops": "skops",
+            ".onnx": "onnx"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Executed:
+    """In which form the model runs, and why in that one.
+
+    `sha256` is that of the ONNX form made of the model, None where there is none; `outputs` says how its outputs
+    become what the original answers. What was measured is not here: it differs from one time to the next.
+    """
+
+    executes: Literal["original", "onnx"] = "original"
+    reason: str = "The model runs as it was uploaded."
+    sha256: str | None = None
+    outputs: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Parts:
     """What goes into a package beside the Spec.
 
-    `code_files` maps each helper's path below code/ to its sha256; `lock` is a requirements file of exact
-    versions; `description` is what `python -m scoring.describe` found.
+    `code_files` maps each helper's path below code/ to its sha256, `wheels` each wheel's name below wheels/;
+    `lock` is a requirements file of exact versions; `description` is what `python -m scoring.describe` found.
     """
 
     model_name: str
@@ -26,6 +43,8 @@ class Parts:
     lock: str
     scoring_version: str
     description: Mapping[str, Any]
+    executed: Executed = Executed()
+    wheels: Mapping[str, str] = field(default_factory=dict)
 
 
 def model_format(name: str) -> str:
@@ -48,7 +67,8 @@ def model_version(spec: Spec, parts: Parts) -> str:
             "code": dict(parts.code_files),
             "entry_script": spec.code.entry_script if spec.code else None,
             "lock": parts.lock,
-            "executes": "original",
+            "wheels": dict(parts.wheels),
+            "executes": [parts.executed.executes, parts.executed.sha256],
             "scoring": parts.scoring_version,
         }
     )
@@ -73,14 +93,17 @@ def build_manifest(spec: Spec, parts: Parts) -> dict[str, Any]:
         },
         "execution": {
             "requested": spec.execution,
-            "executes": "original",
-            "reason": "The model runs as it was uploaded.",
+            "executes": parts.executed.executes,
+            "reason": parts.executed.reason,
+            "file": EXECUTED_FILE if parts.executed.sha256 else None,
+            "sha256": parts.executed.sha256,
+            "outputs": dict(parts.executed.outputs) if parts.executed.outputs is not None else None,
         },
         "input": _input(spec, parts),
         "output": parts.description.get("output", {}),
         "trained_with": parts.description.get("trained_with", {}),
         "estimator": parts.description.get("estimator", ""),
-        "trigger": spec.trigger.model_dump(mode="json"),
+        "trigger": {**spec.trigger.model_dump(mode="json"), "function": function_folder(spec.trigger)},
         "limits": {"max_body_bytes": spec.input.max_body_bytes, "max_rows": spec.input.max_rows},
     }
 

@@ -4,7 +4,9 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-SHIPPED = ("scoring/**/*.py", "score.py", "host.json", "Dockerfile", "requirements.txt")
+SHIPPED = (
+    "scoring/**/*.py", "score.py", "start.sh", "host.json", "Dockerfile", "requirements.txt", "requirements/*.txt",
+)  # fmt: skip
 
 
 def shipped_files(root: Path) -> tuple[Path, ...]:

@@ -1,20 +1,13 @@
 """Has an uploaded model described by a shut-in child: `python -m scoring.describe`, in the model's environment."""
 
-import json
-import signal
-import subprocess
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from . import sandbox
-from .sandbox import Confinement, Mode
+from .asking import Answer, Asker
 
 SECONDS = 60
-_MOST_OUTPUT = 4 * 1024 * 1024  # bytes kept of what the child prints
-_SHOWN_LINES = 40
 
 
 @dataclass(frozen=True)
@@ -27,83 +20,19 @@ class Described:
 
 
 def describe(
-    *,
-    mode: Mode,
-    python: Path,
-    staging: Path,
-    model: Path,
-    model_format: str,
-    method: str,
-    code: Path | None,
-    memory_mb: int,
-    owner: str,
+    asker: Asker, *, python: Path, model: Path, model_format: str, method: str, code: Path | None
 ) -> Described:
-    """Open the model in a child that gets `staging` to read, limits, and nothing else; wait for its answer."""
+    """Open the model in a child and wait for what it finds."""
     arguments = ["--model", str(model), "--format", model_format, "--method", method]
     if code is not None:
         arguments += ["--code", str(code)]
-    confinement = Confinement(
-        owner=owner, interpreter=python, read=(staging,), memory_mb=memory_mb, cpu_seconds=2 * SECONDS
-    )
-    child = subprocess.Popen(
-        sandbox.command(mode, confinement, [str(python), "-m", "scoring.describe", *arguments], cwd=staging),
-        env=sandbox.scrubbed_environment(mode, {"PYTHONPATH": str(staging)}),
-        cwd=staging,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert child.stdout is not None  # noqa: S101 - PIPE gives both
-    assert child.stderr is not None  # noqa: S101
-    out, err = _Collector(child.stdout), _Collector(child.stderr)
-    try:
-        child.wait(SECONDS)
-        in_time = True
-    except subprocess.TimeoutExpired:
-        in_time = False
-    finally:
-        child.kill()  # nothing to one that has ended
-        child.wait()
-    printed = _lines(err.finish())
-    answer = _answer(out.finish())
-    if not in_time:
-        return Described(None, _too_slow(), printed)
-    if answer.get("ok") is True and isinstance(answer.get("description"), dict):
-        return Described(answer["description"], None, printed)
-    error = answer.get("error")
-    return Described(None, error if isinstance(error, dict) else _died(child.returncode, printed, memory_mb), printed)
-
-
-class _Collector:
-    """Reads a pipe to its end in a thread and keeps a bounded part, so that a child that floods it is not stuck."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-        self._kept = bytearray()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def finish(self) -> bytes:
-        self._thread.join(5)
-        return bytes(self._kept)
-
-    def _read(self) -> None:
-        while chunk := self._pipe.read1(64 * 1024):  # type: ignore[attr-defined]
-            if len(self._kept) < _MOST_OUTPUT:
-                self._kept += chunk
-
-
-def _answer(out: bytes) -> dict[str, Any]:
-    lines = out.strip().splitlines()
-    try:
-        data = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _lines(err: bytes) -> tuple[str, ...]:
-    return tuple(line.decode("utf-8", "replace")[:1_000] for line in err.splitlines()[-_SHOWN_LINES:])
+    answer = asker.ask(python, "scoring.describe", arguments, seconds=SECONDS)
+    if answer.code is None:
+        return Described(None, _too_slow(), answer.printed)
+    if answer.data.get("ok") is True and isinstance(answer.data.get("description"), dict):
+        return Described(answer.data["description"], None, answer.printed)
+    error = answer.data.get("error")
+    return Described(None, error if isinstance(error, dict) else _died(answer, asker.memory_mb), answer.printed)
 
 
 def _too_slow() -> dict[str, str]:
@@ -115,9 +44,9 @@ def _too_slow() -> dict[str, str]:
     }
 
 
-def _died(code: int, printed: Sequence[str], memory_mb: int) -> dict[str, str]:
-    text = "\n".join(printed)
-    if "MemoryError" in text or "Cannot allocate memory" in text or code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+def _died(answer: Answer, memory_mb: int) -> dict[str, str]:
+    text = "\n".join(answer.printed)
+    if answer.out_of_memory:
         return {
             "code": "memory",
             "message": f"Opening the model took more than {memory_mb} MB of memory.",

@@ -6,12 +6,13 @@ folder beside it and renames it, so that a half-made one is never used.
 
 import contextlib
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -28,16 +29,30 @@ from .failures import uv_failure, uv_too_slow
 from .scratch import only_one, scratch_folder
 
 _SECONDS = 900.0  # for one call of uv
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==")
 _OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an environment must hold. `requirements` are plain requirement lines; wheels are uploaded files."""
+    """What an environment must hold. `requirements` are plain requirement lines; wheels are uploaded files.
+
+    `constraints` are versions for packages that are there anyway: those of an environment that this one follows.
+    """
 
     python: str
     requirements: tuple[str, ...]
     wheels: tuple[ArtifactFile, ...] = ()
+    constraints: tuple[str, ...] = ()
+
+    def names(self) -> frozenset[str]:
+        """The packages that are asked for by name."""
+        return frozenset(canonicalize_name(Requirement(line).name) for line in self.requirements)
+
+    def following(self, lock: str, more: Sequence[str]) -> "Wanted":
+        """The same with more packages, all others in the versions of the lock."""
+        pins = tuple(line for line in lock.splitlines() if _PIN.match(line))
+        return replace(self, requirements=(*self.requirements, *more), constraints=pins)
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,10 @@ class MadeEnvironment:
     lock: str
     own: bool = False
 
+    def names(self) -> frozenset[str]:
+        """The packages that the lock pins."""
+        return frozenset(canonicalize_name(found[1]) for line in self.lock.splitlines() if (found := _PIN.match(line)))
+
 
 def wanted_environment(
     spec: Spec,
@@ -56,16 +75,20 @@ def wanted_environment(
     found_version: str,
     numpy_2: bool,
     wheels: tuple[ArtifactFile, ...],
+    with_scikit_learn: bool = True,
 ) -> tuple[Wanted, str]:
     """The requirements of a model's environment, and a sentence on where the scikit-learn version is from.
 
-    `found_version` is the one in the model's bytes, "" where there is none.
+    `found_version` is the one in the model's bytes, "" where there is none. A model that was uploaded as ONNX is
+    opened without scikit-learn.
     """
     asked = conda_requirements(spec.runtime.conda) if spec.runtime.conda else spec.runtime.requirements
     requirements = [*scoring_requirements, *asked]
-    names = {canonicalize_name(Requirement(line).name) for line in asked}
+    names = Wanted(spec.runtime.python, tuple(asked)).names()
     if "scikit-learn" in names:
         why = "scikit-learn as the spec says"
+    elif not with_scikit_learn:
+        why = "without scikit-learn, which an ONNX model does not need"
     elif found_version:
         why = f"scikit-learn {found_version}, with which the model was saved"
         requirements.append(f"scikit-learn=={found_version}")
@@ -184,10 +207,12 @@ def _compile(wanted: Wanted, wheels: Sequence[str], scratch: Path, *, python: Pa
     source = scratch / "requirements.in"
     source.write_text("\n".join((*wanted.requirements, *wheels)) + "\n")
     output = scratch / "requirements.txt"
+    constraints = scratch / "constraints.txt"
+    constraints.write_text("".join(f"{line}\n" for line in wanted.constraints))
     # Wheels only: building from source would run a stranger's code outside any sandbox.
     run(
         ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:",
-         "--python", str(python), "--output-file", str(output), str(source)]
+         "--python", str(python), "--constraints", str(constraints), "--output-file", str(output), str(source)]
     )  # fmt: skip
     return output.read_text()
 

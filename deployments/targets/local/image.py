@@ -9,12 +9,18 @@ from ...domain.errors import ErrorDetail, NotFound, ResourceFailed
 from ...domain.resources import Absent, ArtifactFile, Broken, Context, Observation, Pending, Ready, Stage, Stale
 from ...domain.spec import Spec, digest_of
 from ...packaging.digests import source_files
-from . import build, children
+from . import children
 from .children import Look, Phase
 from .environments import still_holds
 from .folders import read_json, write_json
 from .resource import LocalResource
+from .work import CREDENTIALS, scoring_digest
 
+_FORMS = {
+    "auto": "as ONNX where that proves equal, else the original",
+    "original": "the original",
+    "onnx": "as ONNX",
+}
 _MOST_STARTS = 3  # a builder that was ended from outside is started again this often
 
 
@@ -43,7 +49,7 @@ class LocalImage(LocalResource):
             "model": (self.spec.model.artifact or "")[:12],
             "method": self.spec.model.method,
             "python": self.spec.runtime.python,
-            "form": "the original model",
+            "form": _FORMS[self.spec.execution],
         }
 
     def observe(self, ctx: Context) -> Observation:
@@ -73,7 +79,7 @@ class LocalImage(LocalResource):
         lost = same and not read_json(self.folder.result)
         env = children.plain_environment()
         if spec.runtime.index and spec.runtime.index.credentials:
-            env[build.CREDENTIALS] = ctx.secret(spec.runtime.index.credentials)
+            env[CREDENTIALS] = ctx.secret(spec.runtime.index.credentials)
         children.spawn(
             self.folder,
             argv=children.module_command("build", str(self.folder.path)),
@@ -147,4 +153,4 @@ def _scoring_digest(scoring_root: Path) -> str:
 
 @lru_cache(maxsize=16)
 def _digest_at(scoring_root: Path, newest: int) -> str:
-    return build.scoring_digest(scoring_root)
+    return scoring_digest(scoring_root)

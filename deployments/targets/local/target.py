@@ -44,8 +44,6 @@ class LocalTarget:
             problems.append(
                 ("model.registered", "registered models need an Azure environment; upload the model's file here")
             )
-        if spec.execution == "onnx":
-            problems.append(("execution", "the model runs as its original here; choose auto or original"))
         if find_python(spec.runtime.python) is None:
             problems.append(("runtime.python", f"Python {spec.runtime.python} is not installed on this machine"))
         if problems:

@@ -212,7 +212,6 @@ def test_what_the_local_target_refuses(tmp_path: Path) -> None:
     for field, data in {
         "trigger.kind": {"model": model, "trigger": {"kind": "blob"}},
         "model.registered": {"model": {"registered": {"workspace": "w", "name": "m"}}},
-        "execution": {"model": model, "execution": "onnx"},
     }.items():
         with pytest.raises(SpecInvalid) as caught:
             target.check(Spec.load(data))

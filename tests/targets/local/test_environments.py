@@ -21,7 +21,6 @@ import pytest
 from deployments.domain.errors import ResourceFailed
 from deployments.domain.resources import ArtifactFile, Recorded
 from deployments.domain.spec import Spec
-from deployments.targets.local.build import credentials
 from deployments.targets.local.children import CHECKOUT, holder
 from deployments.targets.local.config import index_environment
 from deployments.targets.local.environments import (
@@ -35,6 +34,7 @@ from deployments.targets.local.environments import (
 )
 from deployments.targets.local.folders import Folder
 from deployments.targets.local.target import LocalTarget
+from deployments.targets.local.work import credentials
 
 from .conftest import LocalHarness
 
