@@ -7,7 +7,7 @@ so pipelines of other libraries with the same conventions are understood as well
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,16 @@ class Feature:
     name: str
     dtype: str
     value: Any
+
+
+@dataclass(slots=True)
+class Known:
+    """What fitting left about one column: its categories, its words, how far it spreads, where trees split it."""
+
+    categories: list[Any] | None = None
+    vocabulary: list[str] | None = None
+    spread: float | None = None
+    thresholds: list[float] = field(default_factory=list)
 
 
 def first_estimators(model: Any) -> Iterator[Any]:
@@ -75,6 +85,59 @@ def typical_row(model: Any, count: int) -> list[float] | None:
     return None
 
 
+def spread(model: Any, count: int) -> list[float] | None:
+    """How far each of `count` features spreads, as a scaler near the start knows it."""
+    for estimator in first_estimators(model):
+        for attribute in ("data_range_", "scale_"):
+            values = _numbers(getattr(estimator, attribute, None))
+            if values is not None and len(values) == count:
+                return [abs(value) for value in values]
+    return None
+
+
+def vocabulary(model: Any) -> list[str]:
+    """Words and word groups that the first vectorizer counts, in the order of its columns; none for a hashing one."""
+    for estimator in first_estimators(model):
+        words = getattr(estimator, "vocabulary_", None)
+        if isinstance(words, dict):
+            return [str(word) for word in sorted(words, key=words.__getitem__)]
+    return []
+
+
+def column_values(model: Any, columns: list[dict[str, Any]]) -> dict[str, Known]:
+    """What is known about each described column, by its name."""
+    known = {str(column["name"]): Known(categories=column.get("categories")) for column in columns}
+    transformer, named = column_transformer(model), names(model)
+    if transformer is None or named is None:
+        return known
+    fitted = {name: part for name, part, _ in transformer.transformers_}
+    for part_name, indices in transformer._transformer_to_input_indices.items():
+        part = fitted.get(part_name, "drop")
+        if isinstance(part, str):
+            continue
+        for place, index in enumerate(indices):
+            if named[index] in known:
+                _learn(known[named[index]], part, place, len(indices))
+    return known
+
+
+def _learn(known: Known, part: Any, place: int, count: int) -> None:
+    if takes_text(part):
+        known.vocabulary = vocabulary(part)
+    for estimator in first_estimators(part):
+        categories = getattr(estimator, "categories_", None)
+        if known.categories is None and isinstance(categories, list) and place < len(categories):
+            known.categories = present(categories[place])
+    spreads = spread(part, count)
+    if spreads is not None:
+        known.spread = spreads[place]
+
+
+def present(categories: Any) -> list[Any]:
+    """The categories that are values: without None and NaN, by which encoders know the missing one."""
+    return [item for item in np.asarray(categories, dtype=object).tolist() if item is not None and item == item]
+
+
 def column_transformer(model: Any) -> Any | None:
     """The ColumnTransformer that the input meets first, if it meets one before anything else."""
     for estimator in first_estimators(model):
@@ -122,7 +185,7 @@ def _feature(name: str, part: Any, place: int) -> Feature:
 
 
 def _category_feature(name: str, categories: Any) -> Feature:
-    known = [item for item in np.asarray(categories, dtype=object).tolist() if item is not None and item == item]
+    known = present(categories)
     first = known[0] if known else ""
     if isinstance(first, bool | np.bool_):
         return Feature(name, "bool", bool(first))

@@ -1,0 +1,138 @@
+"""skl2onnx put to work: the forms in which a model might run, each as a graph with the one output that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import onnx
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_classifier
+from sklearn.model_selection._search import BaseSearchCV
+
+from scoring.trees import Forest
+
+# Outputs in the order in which skl2onnx gives them: labels (or numbers) first, then scores.
+_PLACES = {"predict": 0, "transform": 0, "predict_proba": 1, "decision_function": 1, "score_samples": 2}
+
+_DOUBLE = onnx.TensorProto.DOUBLE
+
+Description = dict[str, Any]
+Through = Literal["float32"] | None
+
+
+class ConversionError(Exception):
+    """No graph could be made; `str()` is what the converter said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One graph: its output, the table's columns in the order of its inputs, and what rounds numbers first."""
+
+    model: bytes
+    output: str
+    columns: list[str] | None
+    through: Through
+
+
+Attempt = Callable[[], Candidate]
+
+
+def attempts(model: Any, method: str, schema: Description, forest: Forest | None) -> list[Attempt]:
+    """What to try, the likeliest first; each makes a candidate, or raises ConversionError.
+
+    Trees round what they are given to float32 themselves. Where nothing comes before them, numbers are rounded
+    outside, so that a form that takes float64 (and then sums in it) compares the same. Elsewhere float64 comes
+    closest, and float32 is for operators that know nothing else.
+    """
+    core = model.best_estimator_ if isinstance(model, BaseSearchCV) else model
+    if schema["dtype"] == "string":
+        return [partial(_converted, core, method, schema, "float32", None)]
+    rounds = forest is not None and forest.rounds and not forest.before and schema["kind"] == "array"
+    beyond: Through = "float32" if schema["kind"] == "array" else None
+    return [
+        partial(_converted, core, method, schema, "float64", "float32" if rounds else None),
+        partial(_converted, core, method, schema, "float32", beyond),
+    ]
+
+
+def _converted(model: Any, method: str, schema: Description, numbers: str, through: Through) -> Candidate:
+    failure: Exception | None = None
+    for options in _options(model, method):
+        try:
+            graph = convert_sklearn(model, initial_types=_inputs(schema, numbers), options=options)
+        # The converters of many people raise whatever they like.
+        except Exception as error:
+            failure = failure or error
+            continue
+        return _pruned(graph, method, schema, through)
+    raise ConversionError(_said(failure)) from failure
+
+
+def _inputs(schema: Description, numbers: str) -> list[tuple[str, Any]]:
+    """skl2onnx's declaration of what the reader of requests will hand over."""
+    floats = FloatTensorType if numbers == "float32" else DoubleTensorType
+    if schema["kind"] == "table":
+        types = {"string": StringTensorType, "int64": Int64TensorType, "bool": Int64TensorType}
+        return [(column["name"], types.get(column["dtype"], floats)([None, 1])) for column in schema["columns"]]
+    if schema["dtype"] == "string":
+        return [("texts", StringTensorType([None, 1]))]
+    return [("rows", floats([None, schema["features"]]))]
+
+
+def _options(model: Any, method: str) -> Sequence[dict[int, dict[str, Any]] | None]:
+    """Sets of converter options, the best first: an option that a converter does not know is an error to it."""
+    if is_classifier(model):
+        if method == "decision_function":
+            return ({id(model): {"zipmap": False, "raw_scores": True}}, {id(model): {"raw_scores": True}})
+        return ({id(model): {"zipmap": False}}, None)
+    if method == "score_samples":
+        return ({id(model): {"score_samples": True}},)
+    return (None,)
+
+
+def _pruned(graph: Any, method: str, schema: Description, through: Through) -> Candidate:
+    """Only what leads to the one output stays: ORT computes all outputs of a graph, asked for or not."""
+    names = [output.name for output in graph.graph.output]
+    place = _PLACES[method]
+    if place >= len(names):
+        raise ConversionError(f"the converter gives {', '.join(names)} and nothing for {method}")
+    declared = [tensor.name for tensor in graph.graph.input]
+    pruned = onnx.utils.Extractor(graph).extract_model(declared, [names[place]])
+    used = {name for node in pruned.graph.node for name in node.input}
+    kept = [tensor for tensor in pruned.graph.input if tensor.name in used]
+    del pruned.graph.input[:]
+    pruned.graph.input.extend(kept)
+    # Made anew each time by default, and equal models shall have equal bytes.
+    pruned.graph.name = "model"
+    _declare_floats(pruned)
+    columns = None
+    if schema["kind"] == "table":
+        # skl2onnx makes identifiers of the names and keeps their order.
+        given = dict(zip(declared, (column["name"] for column in schema["columns"]), strict=True))
+        columns = [given[tensor.name] for tensor in kept]
+    return Candidate(pruned.SerializeToString(deterministic=True), names[place], columns, through)
+
+
+def _declare_floats(pruned: Any) -> None:
+    """Ensembles of trees give float32 whatever they take (ai.onnx.ml); skl2onnx declares float64 for float64."""
+    (output,) = pruned.graph.output
+    producers = {name: node for node in pruned.graph.node for name in node.output}
+    node = producers.get(output.name)
+    while node is not None and node.op_type == "Identity":
+        node = producers.get(node.input[0])
+    if node is not None and node.op_type.startswith("TreeEnsemble") and output.type.tensor_type.elem_type == _DOUBLE:
+        output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+
+
+def _said(error: Exception | None) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"
