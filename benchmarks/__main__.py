@@ -1,0 +1,80 @@
+"""`benchmarks/run`: measures everything in one run, prints the tables, and keeps them in docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+
+from benchmarks import machine, report, scenarios
+from benchmarks.models import train, write_rows
+from benchmarks.plan import FULL, QUICK, Bench, Plan, Section
+
+Part = Callable[[Bench, frozenset[str]], Iterator[Section]]
+PARTS: tuple[tuple[Part, tuple[str, ...]], ...] = (
+    (scenarios.regression, ("hits", "misses", "mixed", "single", "batches")),
+    (scenarios.forest, ("misses", "mixed", "batches")),
+)
+KEYS = tuple(dict.fromkeys(key for _, keys in PARTS for key in keys))
+
+
+def main(arguments: list[str]) -> int:
+    """0 where everything could be measured, 1 where something failed (the rest is reported), 2 where nothing can."""
+    parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round of each: shows that it works")
+    parser.add_argument("--only", default="", metavar="LIST", help=f"some of {','.join(KEYS)}")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md even so")
+    chosen = parser.parse_args(arguments)
+    only = frozenset(chosen.only.split(",")) if chosen.only else frozenset(KEYS)
+    if unknown := only - set(KEYS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; choose from {', '.join(KEYS)}")
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+    try:
+        machine.check()
+        bench = _prepared(QUICK if chosen.quick else FULL, say)
+    except machine.CannotMeasureError as error:
+        print(error, file=sys.stderr)
+        return 2
+    sections = _measured(bench, only, say)
+    text = report.render(sections, bench)
+    print(text)
+    if chosen.write or not (chosen.quick or chosen.only):
+        report.keep(text)
+        say(f"written into {report.DOCUMENT}")
+    return 1 if any(section.troubles for section in sections) else 0
+
+
+def _prepared(plan: Plan, say: Callable[[str], None]) -> Bench:
+    say("the environment of the FastAPI peer")
+    machine.make_peers()
+    say("training the models")
+    regression, forest = train()
+    machine.stay_with_the_askers()
+    return Bench(plan, regression, forest, write_rows(), say)
+
+
+def _measured(bench: Bench, only: frozenset[str], say: Callable[[str], None]) -> list[Section]:
+    sections: list[Section] = []
+    for part, keys in PARTS:
+        if not only & set(keys):
+            continue
+        try:
+            sections += part(bench, only)
+        except Exception as error:
+            # One part that fails must not cost the others; the report says that it did.
+            traceback.print_exc()
+            say(f"!! {part.__name__} failed: {error}")
+            sections.append(
+                Section(keys[0], part.__name__, troubles=[f"not measured: {type(error).__name__}: {error}"])
+            )
+    return sections
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""How long the rounds are and how many, and what every part of the run is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.models import Trained
+from benchmarks.packages import Packages, package
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lengths in seconds; `starts` is how often a cold start is timed."""
+
+    seconds: int
+    rounds: int
+    short_rounds: int
+    policy_rounds: int
+    starts: int
+
+
+FULL = Plan(seconds=2, rounds=3, short_rounds=2, policy_rounds=4, starts=5)
+QUICK = Plan(seconds=1, rounds=1, short_rounds=1, policy_rounds=1, starts=1)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured with: the models, the rows, and who is told."""
+
+    plan: Plan
+    regression: Trained
+    forest: Trained
+    rows: Path
+    say: Callable[[str], None]
+    _packages: dict[str, Packages] = field(default_factory=dict)
+
+    def packages(self, model: Trained) -> Packages:
+        """Its packages, made when first asked for. Raises NotPackagedError."""
+        if model.name not in self._packages:
+            self.say(f"packaging {model.name}")
+            self._packages[model.name] = package(model)
+        return self._packages[model.name]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """What was said of the ONNX forms of the models packaged so far."""
+        return [packages.verdict for packages in self._packages.values()]
+
+
+@dataclass
+class Section:
+    """One part of the report: tables with their titles, what went wrong, and figures by name for the targets."""
+
+    key: str
+    title: str
+    tables: list[Table] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Table:
+    """Cells are text as they are shown; the first of each row is its name."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
