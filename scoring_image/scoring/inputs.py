@@ -182,31 +182,6 @@ class TableReader:
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-class JsonReader:
-    """Any body at all, for entry scripts: given on as text, keyed by its JSON value where it has one."""
-
-    def read(self, body: bytes, asked: Asked | None = None) -> Request:
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            raise refusal(body, None) from None
-        try:
-            form = keys.json_form(msgspec.json.decode(body))
-        except (msgspec.MsgspecError, RecursionError):
-            form = keys.raw_form(body)
-        return Request(text, 1, form)
-
-    def unknown(self, fields: frozenset[str]) -> frozenset[str]:
-        return frozenset()
-
-    def stored(self, request: Request, masked: frozenset[str]) -> Any:
-        try:
-            value = msgspec.json.decode(request.value)
-        except (msgspec.MsgspecError, RecursionError):
-            return MASK if masked else request.value
-        return _masked(value, masked)
-
-
 class _DoesNotFitError(Exception):
     """The JSON is of the right outline, but not what this model takes; `refusals` finds the words."""
 
@@ -287,11 +262,3 @@ def _series(cells: NDArray[Any] | Sequence[str | None]) -> NDArray[Any]:
 def _plain(array: NDArray[Any]) -> list[Any]:
     plain: list[Any] = array.tolist()
     return plain
-
-
-def _masked(value: Any, masked: frozenset[str]) -> Any:
-    if isinstance(value, dict):
-        return {name: MASK if name in masked else _masked(item, masked) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, masked) for item in value]
-    return value

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from scoring.entry_script import EntryScript
-from scoring.inputs import JsonReader, Reader, Request, reader_for
+from scoring.entry_script import EntryScript, ScriptScorer
+from scoring.inputs import Reader, Request, reader_for
 from scoring.manifest import Input, Manifest
 from scoring.opening import open_checked, open_model
 from scoring.outputs import encode_output
@@ -24,7 +24,10 @@ class Scorer(Protocol):
     reader: Reader
 
     def score(self, request: Request) -> bytes:
-        """The JSON of the answer. Whatever the model raises comes through."""
+        """The JSON of the answer. Whatever the model raises comes through; a script's refusal is a ScoringError."""
+
+    def storable(self, output: bytes) -> bool:
+        """Whether this answer may be given to others who ask the same."""
 
 
 class ModelScorer:
@@ -39,18 +42,8 @@ class ModelScorer:
     def score(self, request: Request) -> bytes:
         return encode_output(self._method(request.value))
 
-
-class ScriptScorer:
-    """An entry script; its answers may be cached only where the manifest calls it deterministic."""
-
-    def __init__(self, script: EntryScript, *, deterministic: bool) -> None:
-        self._script = script
-        self.deterministic = deterministic
-        self.reader: Reader = JsonReader()
-
-    def score(self, request: Request) -> bytes:
-        answer = self._script.run(request.value)
-        return encode_output({} if answer is None else answer)
+    def storable(self, output: bytes) -> bool:
+        return True
 
 
 def open_scorer(root: Path, manifest: Manifest) -> Scorer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,6 +12,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from scoring import SCORING_VERSION
+from scoring.aml_face import ScriptFace
+from scoring.calls import Reply
 from scoring.errors import ScoringError, too_large
 from scoring.openapi import openapi
 from scoring.service import Answer, CacheWish, Service
@@ -46,6 +49,10 @@ class Application:
         self._most = manifest.limits.max_body_bytes
         self._handlers = dict(handlers or {})
         open_to_all = manifest.trigger.auth_level == "anonymous"
+        self._script = None
+        if manifest.code.entry_script is not None:
+            self._script = ScriptFace(os.environ, keyed=not open_to_all)
+            self._methods = tuple(dict.fromkeys((*self._methods, "OPTIONS")))
         keys = () if open_to_all else service.settings.function_keys
         self._keys = tuple(key.encode() for key in keys)
         self._version = (b"x-model-version", manifest.model_version.encode())
@@ -61,22 +68,35 @@ class Application:
             await self._others(scope, send)
 
     async def _scored(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = None
+        if self._script is not None:
+            exchange = self._script.exchange(scope["method"], scope["query_string"], scope["headers"])
         try:
             headers = dict(scope["headers"])
             if scope["method"] not in self._methods:
                 raise _wrong_method(self._methods)
             self._check_key(headers, scope["query_string"])
             body = await self._body(headers, receive, most=self._most)
-            answer = await self._service.answer(body, cache_wish(headers.get(b"cache-control", b"").decode("latin-1")))
+            wish = cache_wish(headers.get(b"cache-control", b"").decode("latin-1"))
+            if exchange is not None:
+                exchange.check()
+            answer = await self._service.answer(body, wish, asked=exchange.asked if exchange else None)
         except ScoringError as error:
-            await self._refuse(error, send)
+            if exchange is not None and (reply := exchange.refused(error)) is not None:
+                await _send_reply(send, reply, (self._version,))
+            else:
+                await self._refuse(error, send)
         except ClientGoneError:
             return
         except Exception:
             log.exception("the scoring server failed")
             await self._refuse(_OWN_FAULT, send)
         else:
-            await _send(send, 200, answer.body, answer_headers(answer, self._service.manifest.model_version))
+            told = answer_headers(answer, self._service.manifest.model_version)
+            if exchange is not None:
+                await _send_reply(send, exchange.answered(answer.body, predict=answer.timings.predict), told)
+            else:
+                await _send(send, 200, answer.body, told)
 
     async def _handled(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -271,3 +291,11 @@ async def _send(send: Send, status: int, body: bytes, headers: Iterable[Header])
     start = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
     await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _send_reply(send: Send, reply: Reply, headers: Iterable[Header]) -> None:
+    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    if reply.status not in (204, 304):
+        own.append((b"content-length", b"%d" % len(reply.body)))
+    await send({"type": "http.response.start", "status": reply.status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": reply.body})

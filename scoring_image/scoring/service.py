@@ -19,7 +19,7 @@ import msgspec
 
 from scoring.cache import Cache, UnavailableError
 from scoring.errors import ScoringError, load_failed
-from scoring.inputs import Request
+from scoring.inputs import Asked, Request
 from scoring.keys import DIGEST_HEX, digester
 from scoring.manifest import Manifest
 from scoring.model import Scorer, example_body, open_scorer
@@ -104,13 +104,13 @@ class Service:
         await self.cache.stop()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def answer(self, body: bytes, wish: CacheWish = CacheWish.DEFAULT) -> Answer:
+    async def answer(self, body: bytes, wish: CacheWish = CacheWish.DEFAULT, *, asked: Asked | None = None) -> Answer:
         """Score one request. Raises ScoringError for everything that is not an answer."""
         start = time.perf_counter()
         epoch = self.cache.epoch
         scorer = self._ready_scorer()
         try:
-            request = scorer.reader.read(body)
+            request = scorer.reader.read(body, asked)
             parsed = time.perf_counter()
             key = f"{self.cache.space}:q:{self._digest(request.form)}"
             answer = await self._decide(scorer, request, key, epoch, wish)
@@ -178,9 +178,9 @@ class Service:
     def _stored(self, scorer: Scorer, request: Request, epoch: int, answer: Answer) -> Answer:
         """Hand the answer to the cache; a MISS is what the cache took, and a BYPASS what it could not."""
         started = time.perf_counter()
-        if self.cache.writable and self.cache.put(
-            answer.key, answer.body, epoch=epoch, given=self._given(scorer, request)
-        ):
+        if not self.cache.writable or not scorer.storable(answer.body):
+            return answer
+        if self.cache.put(answer.key, answer.body, epoch=epoch, given=self._given(scorer, request)):
             answer.verdict = "MISS"
             answer.timings.set = time.perf_counter() - started
         return answer
@@ -252,6 +252,8 @@ def _timed(scorer: Scorer, request: Request) -> tuple[bytes, float]:
     start = time.perf_counter()
     try:
         output = scorer.score(request)
+    except ScoringError:
+        raise
     except OutputError as error:
         log.exception("the model's answer cannot be sent")
         raise ScoringError(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.errors import ScoringError
-from scoring.inputs import JsonReader, Reader, reader_for
+from scoring.inputs import Reader, reader_for
 from scoring.manifest import Column, Input, Limits
 
 LIMITS = Limits(max_rows=3)
@@ -157,11 +157,6 @@ def test_texts_are_a_list_of_strings() -> None:
     assert refused(TEXTS, '{"data": []}').code == "empty"
 
 
-def test_a_script_is_given_any_text() -> None:
-    assert JsonReader().read(b"not json").value == "not json"
-    assert refused(JsonReader(), b"\xff").code == "bad_json"
-
-
 @pytest.mark.parametrize(
     ("reader", "body", "masked", "shown"),
     [
@@ -169,12 +164,6 @@ def test_a_script_is_given_any_text() -> None:
         (NAMED, {"data": [[1, 2]]}, ["a"], [["***", 2.0]]),
         (TABLE, {"data": [ROW]}, ["town", "age"], [{**ROW, "town": "***", "age": "***"}]),
         (TEXTS, {"data": ["a"]}, ["anything"], ["***"]),
-        (
-            JsonReader(),
-            {"data": [{"pin": 1, "x": {"pin": 2}}]},
-            ["pin"],
-            {"data": [{"pin": "***", "x": {"pin": "***"}}]},
-        ),
     ],
 )
 def test_masked_fields_do_not_show(reader: Reader, body: Any, masked: list[str], shown: Any) -> None:

@@ -63,64 +63,6 @@ def test_a_package_without_a_usable_manifest_does_not_start(serve: Serve, tmp_pa
     assert "manifest" in function.log
 
 
-def test_an_entry_script_answers_and_is_not_cached(
-    serve: Serve, cache_server: Redis, tmp_path: Path, wine: Any
-) -> None:
-    model, data = wine
-    root = tmp_path / "script"
-    write_package(root, model, uploads=("script.py",), code={"entry_script": "script.py"})
-    function = serve(root, SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="script").ready()
-    rows = data[:2].tolist()
-    labels = model.predict(data[:2]).tolist()
-    answers = [function.score(rows) for _ in range(2)]
-    assert [answer.json() for answer in answers] == [
-        {"labels": labels, "runs": 1},
-        {"labels": labels, "runs": 2},
-    ]
-    assert {answer.headers["x-cache"] for answer in answers} == {"BYPASS"}
-    assert function.score([]).json() == {}
-    assert not list(cache_server.client.scan_iter("script:*:q:*"))
-    failed = function.client.post("/api/score", content=b"not json")
-    assert (failed.status_code, failed.json()["error"]["code"]) == (500, "model_error")
-    assert "JSONDecodeError" in failed.json()["error"]["message"]
-
-
-def test_a_script_that_is_declared_deterministic_is_cached(
-    serve: Serve, cache_server: Redis, tmp_path: Path, wine: Any
-) -> None:
-    root = tmp_path / "pure"
-    code = {"entry_script": "script.py", "deterministic": True}
-    write_package(root, wine[0], uploads=("script.py",), code=code)
-    function = serve(root, SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="pure").ready()
-    bodies = ['{"data": [[%s]], "x": 1}', '{"x": 1.0, "data": [[%s]]}']
-    row = ", ".join(["1"] * 13)
-    answers = [function.client.post("/api/score", content=body % row) for body in bodies]
-    assert [answer.headers["x-cache"] for answer in answers] == ["MISS", "HIT"]
-    assert answers[0].json()["runs"] == answers[1].json()["runs"] == 1
-
-
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
-        ("def init(): pass", "no_method"),
-        ("def init(): raise RuntimeError('no table')\ndef run(x): return x", "crashed"),
-        ("import nowhere", "crashed"),
-        ("def", "crashed"),
-    ],
-)
-def test_a_script_that_cannot_start_is_said(serve: Serve, tmp_path: Path, wine: Any, script: str, code: str) -> None:
-    root = tmp_path / "broken"
-    write_package(root, wine[0], code={"entry_script": "own.py"})
-    (root / "code").mkdir()
-    (root / "code/own.py").write_text(script)
-    assert failure(serve(root))["code"] == code
-
-
-def test_a_script_that_is_not_there_is_said(serve: Serve, tmp_path: Path, wine: Any) -> None:
-    write_package(tmp_path / "none", wine[0], code={"entry_script": "own.py"})
-    assert "own.py is not in the package" in failure(serve(tmp_path / "none"))["message"]
-
-
 def test_a_table_is_scored_as_the_model_was_trained(serve: Serve, cache_server: Redis, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"age": [20.0, None, 40.0, 60.0], "town": ["Porto", "Faro", None, "Porto"], "id": [1, 2, 3, 4]}

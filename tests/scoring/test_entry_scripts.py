@@ -1,0 +1,267 @@
+"""Entry scripts: how they are started, what they find there, and which of their answers are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.scoring.packages import write_package
+from tests.scoring.processes import Function, Redis, wait_for
+
+Serve = Callable[..., Function]
+Script = Callable[..., Function]
+
+
+@pytest.fixture
+def script(serve: Serve, cache_server: Redis, tmp_path: Path) -> Script:
+    """Serve a script given by its text; `files` are other files of the code; further names are the environment."""
+
+    def start(
+        text: str,
+        *,
+        deterministic: bool = True,
+        name: str = "own.py",
+        files: dict[str, str] | None = None,
+        methods: tuple[str, ...] = ("POST", "GET"),
+        **environment: str,
+    ) -> Function:
+        root = tmp_path / "package"
+        trigger = {"kind": "http", "route": "score", "methods": methods, "auth_level": "function"}
+        code = {"entry_script": name, "deterministic": deterministic}
+        write_package(root, {"a": "model"}, code=code, trigger=trigger)
+        for path, content in {**(files or {}), name: text}.items():
+            file = root / "code" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
+        prefix = {"SCORING_CACHE_PREFIX": tmp_path.name}
+        return serve(root, **{"SCORING_CACHE_URL": cache_server.url, **prefix, **environment})
+
+    return start
+
+
+def failure(function: Function) -> dict[str, str]:
+    """Why it cannot start."""
+    health = wait_for(lambda: (told := function.health())["status"] != "loading" and told, seconds=40)
+    assert health["status"] == "failed", health
+    error: dict[str, str] = health["error"]
+    return error
+
+
+def ask(function: Function, body: bytes | str = b"{}", **headers: str) -> tuple[str, httpx.Response]:
+    """The verdict and the answer to a POST."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = function.client.post("/api/score", content=body, headers={"Content-Type": "application/json", **named})
+    return answer.headers.get("x-cache", ""), answer
+
+
+COUNTING = """
+runs = 0
+
+def init():
+    pass
+
+def run(data):
+    global runs
+    runs += 1
+    return {"data": data, "runs": runs}
+"""
+
+
+def test_the_model_and_the_files_beside_the_script_are_found(
+    serve: Serve, cache_server: Redis, tmp_path: Path, wine: Any
+) -> None:
+    model, data = wine
+    root = tmp_path / "script"
+    write_package(root, model, uploads=("script.py",), code={"entry_script": "script.py"})
+    function = serve(root, SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="script").ready()
+    rows = data[:2].tolist()
+    labels = model.predict(data[:2]).tolist()
+    answers = [function.score(rows) for _ in range(2)]
+    # It is not declared deterministic, so that it is asked every time.
+    assert [answer.json() for answer in answers] == [{"labels": labels, "runs": 1}, {"labels": labels, "runs": 2}]
+    assert {answer.headers["x-cache"] for answer in answers} == {"BYPASS"}
+    assert function.score([]).json() == {}
+    assert not list(cache_server.client.scan_iter("script:*:q:*"))
+    failed = function.client.post("/api/score", content=b"not json")
+    assert (failed.status_code, failed.headers["x-ms-run-function-failed"]) == (500, "True")
+    assert "JSONDecodeError" in function.log
+    assert "JSONDecodeError" not in failed.text
+
+
+def test_a_script_in_a_folder_finds_its_helpers_its_files_and_its_thread(script: Script) -> None:
+    text = """
+        import asyncio, os, sqlite3
+        from lib.words import WORDS
+        from beside import NEAR
+
+        def init():
+            global table, read
+            table = sqlite3.connect(":memory:")
+            asyncio.get_event_loop()
+            read = open("lib/greeting.txt", encoding="utf-8").read()
+
+        def run(data):
+            one = table.execute("select 1").fetchone()
+            names = ["AZUREML_MODEL_DIR", "AML_APP_ROOT", "AZUREML_ENTRY_SCRIPT"]
+            paths = [os.path.basename(os.environ[name]) for name in names]
+            return [WORDS, NEAR, read, one, paths, os.listdir(os.environ["AZUREML_MODEL_DIR"])]
+    """
+    files = {"lib/words.py": "WORDS = 1", "src/beside.py": "NEAR = 2", "lib/greeting.txt": "olá"}
+    function = script(indented(text), name="src/own.py", files=files).ready()
+    assert ask(function)[1].json() == [1, 2, "olá", [1], ["model", "code", "own.py"], ["model.joblib"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        ("def init(): pass", "no_method", "run() function"),
+        ("def run(x): pass", "no_method", "init() function"),
+        ("def init(): pass\ndef run(): pass", "no_method", "needs to accept an argument"),
+        ("def init(): pass\ndef run(*rows): pass", "no_method", "positional-only"),
+        ("def init(): raise RuntimeError('no table')\ndef run(x): return x", "crashed", "no table"),
+        ("import nowhere", "missing_module", "nowhere"),
+        ("import sys\ndef init(): sys.exit(4)\ndef run(x): return x", "crashed", "exit code 4"),
+        ("def", "crashed", "SyntaxError"),
+    ],
+)
+def test_a_script_that_cannot_start_is_said(script: Script, text: str, code: str, told: str) -> None:
+    error = failure(script(text))
+    assert error["code"] == code
+    assert told in error["message"]
+
+
+def test_a_script_that_is_not_there_is_said(serve: Serve, tmp_path: Path) -> None:
+    write_package(tmp_path / "none", {}, code={"entry_script": "own.py"})
+    assert "own.py is not in the package" in failure(serve(tmp_path / "none"))["message"]
+
+
+def test_answers_are_kept_by_the_bytes_of_the_request(script: Script) -> None:
+    function = script(COUNTING).ready()
+    verdict, first = ask(function, '{"a": 1}')
+    assert (verdict, first.json()) == ("MISS", {"data": '{"a": 1}', "runs": 1})
+    verdict, again = ask(function, '{"a": 1}', X_Request_Id="another", Accept="text/html")
+    assert (verdict, again.content, again.headers["x-request-id"]) == ("HIT", first.content, "another")
+    # A script can tell these apart, so they are different questions.
+    for body in ('{"a":1}', '{"a": 1.0}', b"\xffno text", ""):
+        assert ask(function, body)[0] != "HIT"
+    assert ask(function, '{"a": 1}', Content_Type="text/plain")[0] == "MISS"
+    asked = function.client.get("/api/score", params={"a": 1})
+    assert (asked.headers["x-cache"], asked.json()["data"]) == ("MISS", '{"a": 1}')
+    assert function.client.get("/api/score", params={"a": 1}).headers["x-cache"] == "HIT"
+    assert function.client.get("/api/score", params={"a": 2}).headers["x-cache"] == "MISS"
+
+
+def test_a_raised_data_epoch_makes_old_answers_unreachable(script: Script, cache_server: Redis, tmp_path: Path) -> None:
+    function = script(COUNTING).ready()
+    assert [ask(function)[0] for _ in range(2)] == ["MISS", "HIT"]
+    cache_server.client.set(f"{tmp_path.name}:epoch", 4)
+    cache_server.client.publish(f"{tmp_path.name}:epoch", 4)
+    wait_for(lambda: function.health()["epoch"] == 4)
+    verdict, answer = ask(function)
+    assert (verdict, answer.json()["runs"]) == ("MISS", 2)
+    assert "-e4:q:" in answer.headers["x-cache-key"]
+
+
+def test_a_hit_is_the_answer_that_was_stored(script: Script, cache_server: Redis) -> None:
+    text = """
+        from azureml_inference_server_http.api.aml_response import AMLResponse
+
+        ANSWERS = {
+            "png": lambda: AMLResponse(bytes(range(256)), 200, {"Content-Type": "image/png", "X-Own": "1, 2"}),
+            "csv": lambda: AMLResponse("a,é\\n", 200, {"Content-Type": "text/csv"}),
+            "empty": lambda: AMLResponse("", 200),
+            "nan": lambda: float("nan"),
+            "lines": lambda: AMLResponse('{"a":\\n 1}\\n', 200, {"Content-Type": "application/json"}),
+            "like ours": lambda: {"$response": {"status": 500}},
+            "created": lambda: AMLResponse("", 201),
+            "refused": lambda: AMLResponse("no", 404),
+            "cookie": lambda: AMLResponse("ok", 200, {"Set-Cookie": "who=me"}),
+            "private": lambda: AMLResponse("ok", 200, {"Cache-Control": "private"}),
+        }
+
+        def init():
+            pass
+
+        def run(name):
+            return ANSWERS[name]()
+    """
+    function = script(indented(text)).ready()
+    for name in ("png", "csv", "empty", "nan", "lines", "like ours"):
+        (miss, first), (hit, second) = ask(function, name), ask(function, name)
+        assert (miss, hit, first.status_code, second.status_code) == ("MISS", "HIT", 200, 200), name
+        assert first.content == second.content, name
+        own = [{key: text for key, text in answer.headers.items() if key not in CHANGING} for answer in (first, second)]
+        assert own[0] == own[1], name
+        # Every entry is JSON that can be read as it stands.
+        assert cache_server.client.get(first.headers["x-cache-key"]).startswith(b'{"output":')
+    for name in ("created", "refused", "cookie", "private"):
+        before = ask(function, name)[1]
+        verdict, after = ask(function, name)
+        assert verdict in ("", "BYPASS"), name
+        assert (before.status_code, before.content) == (after.status_code, after.content)
+
+
+# What tells how this one answer came about.
+CHANGING = {
+    "date",
+    "server-timing",
+    "x-cache",
+    "x-cache-ttl",
+    "x-ms-request-id",
+    "x-ms-run-fn-exec-ms",
+    "x-request-id",
+}
+
+
+def test_a_script_that_reads_headers_is_kept_by_them_and_sees_no_others(script: Script) -> None:
+    text = """
+        def init():
+            pass
+
+        def run(data, request_headers):
+            return sorted(request_headers.items())
+    """
+    function = script(indented(text)).ready()
+    key = {"x_functions_key": "secret"}
+    verdict, first = ask(function, Authorization="Bearer me", X_Tenant="a", **key)
+    seen = dict(first.json())
+    assert (verdict, seen["Authorization"], seen["X-Tenant"]) == ("MISS", "Bearer me", "a")
+    assert not {"User-Agent", "Host", "X-Functions-Key", "Traceparent"} & set(seen)
+    traced = ask(function, Authorization="Bearer me", X_Tenant="a", Traceparent="00-1", X_Forwarded_For="1.2.3.4")
+    assert (traced[0], traced[1].content) == ("HIT", first.content)
+    assert ask(function, Authorization="Bearer you", X_Tenant="a")[0] == "MISS"
+    assert ask(function, Authorization="Bearer me", X_Tenant="a", Cookie="b=1")[0] == "MISS"
+
+
+def test_what_carries_the_function_key_is_not_for_the_script(script: Script) -> None:
+    text = """
+        def init():
+            pass
+
+        def run(data, request_headers):
+            return [data, dict(request_headers)]
+    """
+    function = script(indented(text), deterministic=False, SCORING_FUNCTION_KEYS="secret").ready()
+    by_query = function.client.get("/api/score", params={"code": "secret", "a": "[1]"})
+    assert by_query.json()[0] == '{"a": [1]}'
+    by_header = ask(function, x_functions_key="secret", X_Own="1")[1]
+    assert by_header.json()[1]["X-Own"] == "1"
+    assert "secret" not in by_query.text + by_header.text
+    assert function.client.get("/api/score").status_code == 401
+    assert function.client.options("/api/score").status_code == 401
+
+
+def test_masked_fields_of_a_script_s_input_do_not_show(script: Script, cache_server: Redis) -> None:
+    function = script(COUNTING, SCORING_STORE_INPUT="masked", SCORING_MASKED_FIELDS="pin").ready()
+    for body, shown in (('{"a": [{"pin": 1}]}', b'"input":{"a":[{"pin":"***"}]}'), ("pin=1", b'"input":"***"')):
+        entry = cache_server.client.get(ask(function, body)[1].headers["x-cache-key"])
+        assert shown in entry
+
+
+def indented(text: str) -> str:
+    """The text of a script, out of an indented literal."""
+    return "\n".join(line[8:] for line in text.splitlines())
