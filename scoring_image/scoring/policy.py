@@ -1,54 +1,285 @@
-"""Policy `auto`: whether the cache pays, decided from what it has cost and saved lately.
+"""Policy `auto`: whether the cache pays, found out by trying both ways on a share of the traffic.
 
-A lookup pays where `hit rate * predict > get + (1 - hit rate) * set`. While it does not, a small share of the
-keys still goes to the cache, so that the figures stay fresh. The share is taken by key and not by request:
-the same key always decides the same way, and so the hit rate of the share is that of all keys.
+What a lookup costs cannot be told from how long it takes: with many callers at once it takes a millisecond in which
+the loop works for others, and costs a few microseconds of it. So the two ways, with the cache and without, are
+compared whole: now and then, blocks of answers are given alternately with and without it, and `Meter` says how dear
+each block was. Neighbouring blocks are compared with each other, and the median of such pairs decides, so that
+neither a change of the machine's mood nor one late reply does.
+
+A cache that is not used runs cold, and its blocks with the cache would look dearer than they would be in the long
+run. So how many requests would be hits is counted apart, for all of them and not for a sample of keys (which under
+Zipf's law would be dominated by whether it holds the few hottest): by remembering which keys came lately. The blocks
+are corrected by what the model takes for the hits that were missing. Should the cache then not hold what
+it promised, because Redis evicts, the next comparison says so, and the next attempt is put off longer.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
 from scoring.stats import Verdict
 
-# Of 256 values of the digest's first byte: about 5 %.
-_PROBED = 13
-_WEIGHT = 0.02
-_ENOUGH = 100
+# A block lasts so many seconds, and has so many answers at least.
+_BLOCK_SECONDS = 0.02
+_SMALLEST_BLOCK = 16
+_LARGEST_BLOCK = 4000
+# A comparison ends after so many pairs, or as soon as it is plain.
+_PAIRS = 11
+_PLAIN_AFTER = 3
+_PLAIN = 1.2
+# The other way must be better by so much, in so many of the pairs: a tie is not worth a change.
+_BETTER = 0.98
+_AGREEING = 0.7
+# Seconds between two comparisons: at first, and once nothing has changed for a while.
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 20.0
+# How long a cache that was just taken into use again may take to fill, and how long one that did not pay even then
+# is left: so long at first, and three times as long each time.
+_FILLING_SECONDS = 3.0
+_SHORTEST_DOUBT = 3.0
+_LONGEST_DOUBT = 300.0
+# Below this share of repeated requests there is nothing to gain.
+_FEW_REPEATS = 0.02
+# Keys remembered in each of two generations: about 4 MB in all.
+_REMEMBERED = 32_768
+_WEIGHT = 500
+_PREDICT_WEIGHT = 0.05
+_OUTLIER = 8.0
 
 
-class Window:
-    """Moving means of hit rate and of the seconds that get, set and predict take."""
+class Measures(Protocol):
+    """What `Meter` does."""
 
-    def __init__(self) -> None:
-        self._seen = 0
-        self._hit_rate = 0.0
-        self._get: float | None = None
-        self._set: float | None = None
-        self._predict: float | None = None
-
-    def uses_cache(self, digest: str) -> bool:
-        """Whether the request with this digest should ask the cache."""
-        return self.pays() or int(digest[:2], 16) < _PROBED
-
-    def pays(self) -> bool:
-        """True until enough has been seen to say otherwise."""
-        if self._seen < _ENOUGH or self._get is None or self._predict is None:
-            return True
-        cost = self._get + (1 - self._hit_rate) * (self._set or 0.0)
-        return self._hit_rate * self._predict > cost
-
-    def learn(self, verdict: Verdict, *, get: float | None, store: float | None, predict: float | None) -> None:
-        """Take in one answer; a part that was not done is None."""
-        self._get = _moved(self._get, get)
-        self._set = _moved(self._set, store)
-        self._predict = _moved(self._predict, predict)
-        if verdict != "BYPASS":
-            # A plain mean at first, a moving one from then on.
-            self._seen += 1
-            weight = max(_WEIGHT, 1 / self._seen)
-            self._hit_rate += weight * ((verdict == "HIT") - self._hit_rate)
+    def start(self, *, busy: bool) -> None: ...
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def stop(self) -> float: ...
 
 
-def _moved(mean: float | None, value: float | None) -> float | None:
-    if value is None:
-        return mean
-    return value if mean is None else mean + _WEIGHT * (value - mean)
+class Auto:
+    """Decides for each request; is told when it begins and how it was answered. Belongs to one event loop.
+
+    `ttl` is for how many seconds an entry lives; 0 for ever.
+    """
+
+    def __init__(self, meter: Measures, *, ttl: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
+        self.pays = True
+        self._meter = meter
+        self._now = now
+        self._repeats = _Repeats(ttl)
+        self._predict = 0.0
+        self._using = True
+        self._measuring = False
+        self._under_way = 0
+        self._left = _SMALLEST_BLOCK
+        self._ended: Callable[[], None] = self._rested
+        self._answers = self._lookups = self._hits = 0
+        self._since = now()
+        self._rate = 0.0
+        self._repeat_rate = 0.0
+        self._block = _SMALLEST_BLOCK
+        self._first: float | None = None
+        self._ratios: list[float] = []
+        self._pause = _SHORTEST_PAUSE
+        self._next = 0.0
+        self._patient_until = 0.0
+        self._doubt = 0.0
+        self._situation: _Situation | None = None
+
+    def enter(self) -> None:
+        """A request has come."""
+        if self._measuring and not self._under_way:
+            self._meter.enter()
+        self._under_way += 1
+
+    def uses_cache(self, key: Hashable) -> bool:
+        """Whether the request with this key, or its digest, should ask the cache."""
+        self._repeats.count(key)
+        return self._using
+
+    def leave(self, verdict: Verdict | None, predict: float | None) -> None:
+        """It has been answered, or failed (None); `predict` is the seconds that the model took, if it ran."""
+        self._under_way -= 1
+        if self._measuring and not self._under_way:
+            self._meter.leave()
+        self._answers += 1
+        if verdict == "HIT":
+            self._hits += 1
+            self._lookups += 1
+        elif verdict == "MISS":
+            self._lookups += 1
+        if predict is not None:
+            usual = self._predict or predict
+            self._predict = usual + _PREDICT_WEIGHT * (min(predict, _OUTLIER * usual) - usual)
+        self._left -= 1
+        if self._left <= 0:
+            self._ended()
+
+    def _rested(self) -> None:
+        """A while has passed without a comparison: look whether one is due."""
+        now = self._now()
+        self._learn(now)
+        situation = _Situation(self._repeat_rate, self._predict, self._rate)
+        self._next = self._next or now + _SHORTEST_PAUSE
+        if self._situation is None:
+            # What the last decision itself changed is not a change of the traffic.
+            self._situation = situation
+        changed = situation.differs(self._situation)
+        if changed:
+            self._pause, self._doubt = _SHORTEST_PAUSE, 0.0
+        if now < self._next and not (changed and now >= self._patient_until):
+            self._rest()
+        elif self.pays or self._repeat_rate >= _FEW_REPEATS or self._pause >= _LONGEST_PAUSE:
+            self._ratios = []
+            self._try(self.pays)
+        else:
+            self._conclude(changed=False)
+            self._rest()
+
+    def _rest(self) -> None:
+        self._using = self.pays
+        self._ended = self._rested
+        self._left = self._block * 4
+
+    def _learn(self, now: float) -> None:
+        """Take in what was counted since the last time."""
+        answers, took = self._answers, now - self._since
+        repeats = self._repeats.taken(now)
+        if repeats is not None:
+            self._repeat_rate += answers / (answers + _WEIGHT) * (repeats - self._repeat_rate)
+        if took > 0:
+            self._rate = answers / took
+            block = max(_SMALLEST_BLOCK, 2 * self._under_way, round(self._rate * _BLOCK_SECONDS))
+            self._block = min(block, _LARGEST_BLOCK)
+        self._begin_counting(now)
+
+    def _try(self, using: bool) -> None:
+        """Answer this way from now on; measure as soon as those are done that came before."""
+        self._using = using
+        self._ended = self._settled
+        self._left = self._under_way
+        if self._left <= 0:
+            self._settled()
+
+    def _settled(self) -> None:
+        self._begin_counting(self._now())
+        self._measuring = True
+        self._ended = self._measured
+        self._left = self._block
+        self._meter.start(busy=self._under_way > 0)
+
+    def _measured(self) -> None:
+        """A block is over: begin the next one, or end the comparison."""
+        cost = max(self._meter.stop(), 1e-9) / self._answers
+        self._measuring = False
+        if self._using and not self.pays and self._lookups:
+            missing = self._repeat_rate - self._hits / self._lookups
+            cost = max(cost - max(missing, 0.0) * self._predict, cost / 100)
+        if self._using and self.pays and cost < 0.9 * self._predict:
+            # Without the cache, each would take the model at least: no need to make somebody wait for it.
+            self._end_comparison(changed=False)
+        elif self._first is None:
+            self._first = cost
+            self._try(not self._using)
+        else:
+            # Blocks alternate like A B, B A: the way of this one is the first of the next pair.
+            ratio = cost / self._first if self._using != self.pays else self._first / cost
+            self._first = None
+            self._ratios.append(ratio)
+            better = self._found()
+            if better is None:
+                self._try(self._using)
+            else:
+                self._end_comparison(changed=better)
+
+    def _found(self) -> bool | None:
+        """Whether the other way is better; None while that is not plain."""
+        ratios = self._ratios
+        if len(ratios) < _PAIRS:
+            if len(ratios) >= _PLAIN_AFTER and (min(ratios) > _PLAIN or max(ratios) < 1 / _PLAIN):
+                return max(ratios) < 1
+            return None
+        agreeing = sum(ratio < 1 for ratio in ratios)
+        return median(ratios) < _BETTER and agreeing >= _AGREEING * len(ratios)
+
+    def _end_comparison(self, *, changed: bool) -> None:
+        self._first = None
+        self._conclude(changed=changed)
+        self._repeats.taken(self._now())
+        self._begin_counting(self._now())
+        self._rest()
+
+    def _conclude(self, *, changed: bool) -> None:
+        """Stay or change, and say when to look again."""
+        now = self._now()
+        self._situation = None
+        if not changed:
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._doubt = 0.0 if self.pays else self._doubt
+            self._next = now + max(self._pause, self._doubt)
+            return
+        self.pays = not self.pays
+        self._pause = _SHORTEST_PAUSE
+        if self.pays:
+            self._next = self._patient_until = now + _FILLING_SECONDS
+        else:
+            self._doubt = min(max(3 * self._doubt, _SHORTEST_DOUBT), _LONGEST_DOUBT)
+            self._next = now + self._doubt
+
+    def _begin_counting(self, now: float) -> None:
+        self._answers = self._lookups = self._hits = 0
+        self._since = now
+
+
+class _Repeats:
+    """Counts keys that came lately: in this generation of keys or the one before."""
+
+    def __init__(self, ttl: float) -> None:
+        self._ttl = ttl
+        self._young: set[int] = set()
+        self._old: set[int] = set()
+        self._turned = 0.0
+        self._counted = self._repeated = 0
+
+    def count(self, key: Hashable) -> None:
+        mark = hash(key)
+        self._counted += 1
+        if mark in self._young:
+            self._repeated += 1
+            return
+        if mark in self._old:
+            self._repeated += 1
+        self._young.add(mark)
+
+    def taken(self, now: float) -> float | None:
+        """The share of repeated keys since the last time."""
+        if len(self._young) >= _REMEMBERED or (self._ttl and now - self._turned > self._ttl / 2):
+            self._old, self._young, self._turned = self._young, set(), now
+        counted, repeated = self._counted, self._repeated
+        self._counted = self._repeated = 0
+        return repeated / counted if counted else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """What the last comparison was made under."""
+
+    repeat_rate: float
+    predict: float
+    rate: float
+
+    def differs(self, other: _Situation) -> bool:
+        """Whether by so much that the comparison may come out otherwise."""
+        return (
+            abs(self.repeat_rate - other.repeat_rate) > 0.1
+            or _apart(self.predict, other.predict) > 1.5
+            or _apart(self.rate, other.rate) > 3
+        )
+
+
+def _apart(one: float, other: float) -> float:
+    return max(one, other) / min(one, other) if one and other else 1.0

@@ -22,10 +22,11 @@ from scoring.errors import ScoringError, load_failed
 from scoring.inputs import Asked, Request
 from scoring.keys import DIGEST_HEX, digester
 from scoring.manifest import Manifest
+from scoring.meter import Meter
 from scoring.model import Scorer, example_body, open_scorer
 from scoring.opening import OpenError
 from scoring.outputs import OutputError
-from scoring.policy import Window
+from scoring.policy import Auto
 from scoring.settings import Settings
 from scoring.stats import Statistics, Verdict
 
@@ -76,7 +77,7 @@ class Service:
         self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
         self._digest = digester(settings.digest_key)
         self._stores_input = settings.store_input != "none"
-        self._window = Window() if settings.policy == "auto" else None
+        self._auto = Auto(Meter(), ttl=settings.ttl) if settings.policy == "auto" else None
         self._scorer: Scorer | None = None
         self._flights: dict[str, asyncio.Future[Answer]] = {}
         # One thread: models and scripts need not be thread-safe.
@@ -109,6 +110,9 @@ class Service:
         start = time.perf_counter()
         epoch = self.cache.epoch
         scorer = self._ready_scorer()
+        answer: Answer | None = None
+        if self._auto is not None:
+            self._auto.enter()
         try:
             request = scorer.reader.read(body, asked)
             parsed = time.perf_counter()
@@ -117,6 +121,9 @@ class Service:
         except ScoringError:
             self.statistics.failed(epoch=epoch)
             raise
+        finally:
+            if self._auto is not None:
+                self._auto.leave(answer.verdict if answer else None, answer.timings.predict if answer else None)
         timings = answer.timings
         timings.parse = parsed - start
         timings.total = time.perf_counter() - start
@@ -155,7 +162,7 @@ class Service:
             del self._flights[key]
 
     async def _looked_up(self, scorer: Scorer, request: Request, key: str, epoch: int) -> Answer:
-        if self.cache.state == "off" or (self._window and not self._window.uses_cache(key[-DIGEST_HEX:])):
+        if self.cache.state == "off" or (self._auto and not self._auto.uses_cache(key[-DIGEST_HEX:])):
             return await self._computed(scorer, request, key)
         asked = time.perf_counter()
         try:
@@ -196,8 +203,6 @@ class Service:
             total_us=round(timings.total * 1e6),
             predict_us=None if timings.predict is None else round(timings.predict * 1e6),
         )
-        if self._window is not None:
-            self._window.learn(answer.verdict, get=timings.get, store=timings.set, predict=timings.predict)
 
     def _ready_scorer(self) -> Scorer:
         if self._scorer is not None:
