@@ -43,7 +43,7 @@ _OF_THE_SENDER = frozenset({"connection", "content-length", "date", "server", "t
 
 # The inference server's own words.
 _RAISED = "An unexpected error occurred in scoring script. Check the logs for more info."
-_NOT_JSON = "An unexpected internal error occurred. Check the logs for more info."
+_INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
 
 log = logging.getLogger("scoring")
 
@@ -91,6 +91,13 @@ class InferenceScript:
 
     def _response(self) -> Any:
         try:
+            return self._handled()
+        except Exception:
+            log.exception("the entry script's input cannot be read, or what it returned has no JSON form")
+            return _refusal(500, _INTERNAL)
+
+    def _handled(self) -> Any:
+        try:
             timed = self._script.invoke_run(flask.request, timeout_ms=self._timeout_ms)
         except BadInput as error:
             return _refusal(400, str(error))
@@ -107,11 +114,7 @@ class InferenceScript:
             return _refusal(500, _RAISED, failed=True)
         response = timed.output
         if not isinstance(response, flask.Response):
-            try:
-                response = AMLResponse(response, 200, {}, json_str=True)
-            except Exception:
-                log.exception("what the entry script returned has no JSON form")
-                return _refusal(500, _NOT_JSON)
+            response = AMLResponse(response, 200, {}, json_str=True)
         elif response.status_code >= 500:
             response.headers["x-ms-run-function-failed"] = "True"
         response.headers.add(EXECUTION_TIME, f"{timed.elapsed_ms:.3f}")

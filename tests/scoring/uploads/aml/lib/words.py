@@ -1,0 +1,3 @@
+"""A helper module of the entry script."""
+
+WORDS = ["from", "a", "helper"]
