@@ -1,58 +1,34 @@
-"""`python -m scoring`: bind, serve at once, open the model meanwhile, drain on SIGTERM."""
+"""`python -m scoring`: bind, and serve in one process or in several."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-import signal
 import socket
 import sys
 
-import uvicorn
-
-from scoring.handler import handlers
-from scoring.manifest import ManifestError, read_manifest
-from scoring.server import Application
-from scoring.service import Service
 from scoring.settings import Settings, SettingsError, settings_from
-
-# How long answers that are being worked on may take after SIGTERM.
-DRAIN_SECONDS = 25
-
-log = logging.getLogger("scoring")
+from scoring.supervisor import Supervisor, cores
 
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean end, 2 where settings or package cannot be used."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log = logging.getLogger("scoring")
     try:
         settings = settings_from(os.environ)
-        logging.getLogger("scoring").setLevel(settings.log_level)
+        log.setLevel(settings.log_level)
         listener = bind(settings)
-        manifest = read_manifest(settings.root)
-    except (SettingsError, ManifestError, ValueError, OSError) as error:
+    except (SettingsError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)
         return 2
-    service = Service(settings, manifest)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            Application(service, handlers=handlers(service)),
-            http="httptools",
-            ws="none",
-            loop="auto",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-    )
-    # uvicorn raises the signal again when it is done; by then there is nothing left to interrupt.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    log.info("listening on %s", listener.getsockname())
-    server.run(sockets=[listener])
-    return 0
+    count = settings.processes or cores()
+    if count > 1 and settings.predictor_fd is None:
+        return Supervisor(count=count, listener=listener.fileno(), ready_fd=settings.ready_fd).run()
+    # Not imported above: a supervisor needs nothing of it.
+    served: int = importlib.import_module("scoring.process").serve(settings, listener)
+    return served
 
 
 def bind(settings: Settings) -> socket.socket:

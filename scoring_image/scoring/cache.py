@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
+from enum import Enum
+from functools import partial
 from typing import Any, Literal
 
 import hiredis
 import msgspec
 
-from scoring.entries import encode_entry, output_of
+from scoring.entries import encode_entry, output_of, stored_at
 from scoring.keys import key_space, version_tag
+from scoring.local import LocalAnswers
 from scoring.redis_client import RedisClient, accepted
 from scoring.resp import RespConnection
 from scoring.settings import Settings
@@ -33,8 +37,14 @@ _RAISE_EPOCH = (
 log = logging.getLogger("scoring.cache")
 
 
-class UnavailableError(Exception):
-    """The cache cannot be asked now; the answer has to come from the model."""
+class Lookup(Enum):
+    """Why a lookup brought no output."""
+
+    NOTHING = "nothing of this version is stored"
+    UNREACHABLE = "the cache cannot be asked now; the answer has to come from the model"
+
+
+Found = bytes | Lookup
 
 
 class Cache:
@@ -42,6 +52,10 @@ class Cache:
 
     def __init__(self, settings: Settings, *, model_version: str, statistics: Statistics) -> None:
         self.epoch = settings.epoch_floor
+        # What the keys of this version and epoch start with, up to the kind.
+        self.space = key_space(settings.prefix, model_version, self.epoch)
+        self._local = LocalAnswers(settings.local_bytes) if settings.local_bytes else None
+        self._tracked = False
         self._prefix = settings.prefix
         self._ttl = settings.ttl
         self._model_version = model_version
@@ -72,11 +86,6 @@ class Cache:
         """Whether storing has a chance: Redis has not refused it a moment ago."""
         return self._client is not None and self._client.up and time.monotonic() >= self._no_writes_before
 
-    @property
-    def space(self) -> str:
-        """What the keys of this version and epoch start with, up to the kind."""
-        return key_space(self._prefix, self._model_version, self.epoch)
-
     async def start(self, *, patience: float) -> None:
         """Connect in the background; wait up to `patience` seconds for the first attempt's end."""
         if self._client is None:
@@ -97,22 +106,31 @@ class Cache:
         self._flush_statistics(self._client)
         await self._client.stop()
 
-    async def get(self, key: str, epoch: int) -> bytes | None:
-        """The stored output, or None where there is none of this version. Raises UnavailableError."""
-        waiting = self._client.call("GET", key) if self._client is not None else None
-        if waiting is None:
-            raise UnavailableError
-        stored = await waiting
-        if stored is None:
+    def kept(self, key: str) -> bytes | None:
+        """The output, where this process holds it and would know if it had changed."""
+        if not self._tracked or self._client is None or not self._client.up or self._local is None:
             return None
-        if _is_wrong_type(stored):
-            # Something else lies under our key; SET replaces it.
+        return self._local.get(key)
+
+    def look_up(self, key: str, epoch: int) -> asyncio.Future[Found] | None:
+        """Ask for the stored output; None where the cache cannot be asked."""
+        client = self._client
+        if client is None:
             return None
-        if isinstance(stored, Exception):
-            if isinstance(stored, hiredis.ReplyError) and self._client is not None:
-                self._client.give_up(str(stored))
-            raise UnavailableError
-        return output_of(stored, model_version=self._model_version, epoch=epoch)
+        future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        if not client.send("GET", key, on_reply=partial(self._looked_up, future, key, epoch)):
+            return None
+        return future
+
+    def look_up_all(self, keys: Sequence[str], epoch: int) -> asyncio.Future[list[Found]] | None:
+        """Ask for the stored outputs of one or more keys, in their order; None where the cache cannot be asked."""
+        client = self._client
+        if client is None:
+            return None
+        future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
+        if not client.send("MGET", *keys, on_reply=partial(self._looked_up_all, future, keys, epoch)):
+            return None
+        return future
 
     def put(self, key: str, output: bytes, *, epoch: int, given: Any = msgspec.UNSET) -> bool:
         """Send an entry on its way, without waiting for it; says whether it was sent."""
@@ -122,21 +140,69 @@ class Cache:
         if len(entry) > MAX_ENTRY_BYTES:
             return False
         expiry: tuple[str | int, ...] = ("EX", self._ttl) if self._ttl else ()
-        return self._client.send("SET", key, entry, *expiry, on_reply=self._written)
+        return self._client.send("SET", key, entry, *expiry, on_reply=partial(self._written, key, output, epoch))
 
-    def _written(self, reply: Any) -> None:
+    def _looked_up(self, future: asyncio.Future[Found], key: str, epoch: int, stored: Any) -> None:
+        found = self._read(stored, key, epoch)
+        if not future.done():
+            future.set_result(found)
+
+    def _looked_up_all(self, future: asyncio.Future[list[Found]], keys: Sequence[str], epoch: int, stored: Any) -> None:
+        answers = stored if isinstance(stored, list) else [stored] * len(keys)
+        found = [self._read(answer, key, epoch) for key, answer in zip(keys, answers, strict=True)]
+        if not future.done():
+            future.set_result(found)
+
+    def _read(self, stored: Any, key: str, epoch: int) -> Found:
+        """What a reply means. Called as replies come in, so that what is kept is kept in Redis's own order."""
+        if stored.__class__ is bytes:
+            output = output_of(stored, model_version=self._model_version, epoch=epoch)
+            if output is None:
+                return Lookup.NOTHING
+            if self._tracked and epoch == self.epoch:
+                self._keep(key, output, stored_at(stored) if self._ttl else 0.0)
+            return output
+        if stored is None or _is_wrong_type(stored):
+            # Where something else lies under our key, SET replaces it.
+            return Lookup.NOTHING
+        if isinstance(stored, hiredis.ReplyError) and self._client is not None:
+            self._client.give_up(str(stored))
+        return Lookup.UNREACHABLE
+
+    def _keep(self, key: str, output: bytes, since: float | None) -> None:
+        if self._local is not None and since is not None:
+            # No longer than from now on, whatever another machine's clock said.
+            until = min(since, time.time()) + self._ttl if self._ttl else 0.0
+            self._local.keep(key, output, until=until)
+
+    def _written(self, key: str, output: bytes, epoch: int, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError):
             self._no_writes_before = time.monotonic() + _WRITE_PAUSE
             log.warning("cache refuses to store: %s; answering without storing for a while", reply)
+            if self._client is not None:
+                self._client.refused(reply)
+        elif self._tracked and epoch == self.epoch and not isinstance(reply, Exception):
+            self._keep(key, output, time.time())
 
     async def _greet(self, client: RedisClient, connection: RespConnection) -> None:
         """The first question, of the kind that requests ask: an answer in time means that it works."""
+        self._tracked = False
         found = await connection.call("GET", self._epoch_key)
         self._learn(found if _is_wrong_type(found) else accepted(found))
         if client.speaks_resp3:
             connection.send("SUBSCRIBE", self._epoch_key, on_reply=_ignored)
+            if self._local is not None:
+                await self._track(connection, self._local)
         tag = version_tag(self._model_version, self.epoch)
         connection.send("SADD", f"{self._prefix}:versions", tag, on_reply=_ignored)
+
+    async def _track(self, connection: RespConnection, local: LocalAnswers) -> None:
+        local.clear()
+        start = key_space(self._prefix, self._model_version, 0)
+        reply = await connection.call("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", start, "NOLOOP")
+        self._tracked = not isinstance(reply, Exception)
+        if not self._tracked:
+            log.warning("this Redis does not tell what changes (%s); no answers are kept in the process", reply)
 
     async def _tick(self) -> None:
         while True:
@@ -154,12 +220,17 @@ class Cache:
     def _pushed(self, message: list[Any]) -> None:
         if len(message) == 3 and message[0] == b"message":
             self._learn(message[2])
+        elif message[0] == b"invalidate" and self._local is not None:
+            self._local.invalidate(message[1])
 
     def _learn(self, found: Any) -> None:
         """Take over a raised epoch; raise one that was lost, for Redis may evict or be emptied."""
         known = int(found) if isinstance(found, bytes) and found.isdigit() and len(found) < 19 else 0
         if known > self.epoch:
             self.epoch = known
+            self.space = key_space(self._prefix, self._model_version, known)
+            if self._local is not None:
+                self._local.clear()
             log.info("data epoch %d", self.epoch)
         elif known < self.epoch and self._client is not None:
             self._client.send("EVAL", _RAISE_EPOCH, 1, self._epoch_key, self.epoch, on_reply=_ignored)

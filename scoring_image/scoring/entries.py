@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,12 @@ class _Entry(msgspec.Struct):
     epoch: int
 
 
+class _Stamp(msgspec.Struct):
+    at: datetime
+
+
 _DECODER = msgspec.json.Decoder(_Entry)
+_STAMPS = msgspec.json.Decoder(_Stamp)
 
 
 def encode_entry(output: bytes, *, model_version: str, epoch: int, given: Any = msgspec.UNSET) -> bytes:
@@ -47,3 +53,11 @@ def output_of(stored: Any, *, model_version: str, epoch: int) -> bytes | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
         return None
     return output
+
+
+def stored_at(stored: bytes) -> float | None:
+    """When the entry was stored, in seconds of the Unix epoch; None where it does not say."""
+    try:
+        return _STAMPS.decode(stored).at.timestamp()
+    except (msgspec.MsgspecError, OverflowError):
+        return None

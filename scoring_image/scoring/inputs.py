@@ -22,14 +22,21 @@ from scoring.refusals import refusal
 
 MASK = "***"
 
+Cells = NDArray[Any] | Sequence[str | None]
+Columns = Sequence[tuple[str, Cells]]
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, read: what the model is given, how many rows that is, and its canonical form (see keys)."""
+    """One request, read: what the model is given, how many rows that is, and its canonical form (see keys).
+
+    `columns` are a table's typed columns, from which its rows' forms are made.
+    """
 
     value: Any
     rows: int
     form: bytes
+    columns: Columns = ()
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -56,10 +63,23 @@ class Reader(Protocol):
         """The input as the entry in the cache shows it, with the masked fields' values replaced."""
 
 
-def reader_for(schema: Input, limits: Limits) -> Reader:
-    """The reader of what the manifest describes."""
+class RowReader(Reader, Protocol):
+    """Reads bodies that hold rows, which can be told apart."""
+
+    def row_forms(self, request: Request) -> list[bytes]:
+        """The canonical form of each row: that of a request that holds it alone."""
+
+    def picked(self, request: Request, rows: Sequence[int]) -> Request:
+        """A request of these rows alone, by their numbers from 0 on; it has no form."""
+
+    def body(self, request: Request) -> bytes:
+        """A body that is read as this request."""
+
+
+def reader_for(schema: Input, limits: Limits, *, frames: bool = True) -> RowReader:
+    """The reader of what the manifest describes; without `frames` a table is a dict of its columns, no DataFrame."""
     if schema.kind == "table":
-        return TableReader(schema, limits.max_rows)
+        return TableReader(schema, limits.max_rows, frames=frames)
     if schema.dtype == "string":
         return TextReader(schema, limits.max_rows)
     return ArrayReader(schema, limits.max_rows)
@@ -105,6 +125,16 @@ class ArrayReader:
         hidden = [name in masked for name in names]
         return [[MASK if hide else cell for cell, hide in zip(row, hidden, strict=True)] for row in rows]
 
+    def row_forms(self, request: Request) -> list[bytes]:
+        array = request.value
+        return [keys.array_form(array[index : index + 1]) for index in range(request.rows)]
+
+    def picked(self, request: Request, rows: Sequence[int]) -> Request:
+        return Request(request.value[list(rows)], len(rows), b"")
+
+    def body(self, request: Request) -> bytes:
+        return msgspec.json.encode({self._schema.parameter: _plain(request.value)})
+
     def _masking_names(self, width: int) -> tuple[str, ...]:
         """The columns' names; their numbers from 0 on, where they have none."""
         return self._names or tuple(map(str, range(width)))
@@ -142,17 +172,29 @@ class TextReader:
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         return [MASK] * request.rows if masked else request.value
 
+    def row_forms(self, request: Request) -> list[bytes]:
+        return [keys.texts_form([text]) for text in request.value]
+
+    def picked(self, request: Request, rows: Sequence[int]) -> Request:
+        return Request([request.value[index] for index in rows], len(rows), b"")
+
+    def body(self, request: Request) -> bytes:
+        return msgspec.json.encode({self._schema.parameter: request.value})
+
 
 class TableReader:
-    """Rows as objects by column name, or as lists in the manifest's order; the model is given a DataFrame."""
+    """Rows as objects by column name, or as lists in the manifest's order.
 
-    def __init__(self, schema: Input, max_rows: int) -> None:
+    The model is given a DataFrame, or without `frames` a dict of arrays by column name.
+    """
+
+    def __init__(self, schema: Input, max_rows: int, *, frames: bool = True) -> None:
         self._schema = schema
         self._columns = schema.columns or ()
         self._decoder = _decoder(schema.parameter, dict[str, Any] | list[Any])
         self._max_rows = max_rows
         # pandas is heavy and only models trained on tables have it among their requirements.
-        self._frame = importlib.import_module("pandas").DataFrame
+        self._frame = importlib.import_module("pandas").DataFrame if frames else dict
 
     def read(self, body: bytes, asked: Asked | None = None) -> Request:
         schema = self._schema
@@ -168,18 +210,39 @@ class TableReader:
         _check_count(len(rows), self._max_rows)
         if not rows:
             raise refusal(body, schema)
-        return Request(self._frame({n: _series(c) for n, c in columns}), len(rows), keys.table_form(columns))
+        return Request(self._framed(columns), len(rows), keys.table_form(columns), columns)
 
     def unknown(self, fields: frozenset[str]) -> frozenset[str]:
         return fields - {column.name for column in self._columns}
 
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         columns = [
-            [MASK] * request.rows if name in masked else _plain(request.value[name].to_numpy())
+            [MASK] * request.rows if name in masked else _plain(np.asarray(request.value[name]))
             for name in request.value
         ]
         names = list(request.value)
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def row_forms(self, request: Request) -> list[bytes]:
+        columns = request.columns
+        return [
+            keys.table_form([(name, cells[index : index + 1]) for name, cells in columns])
+            for index in range(request.rows)
+        ]
+
+    def picked(self, request: Request, rows: Sequence[int]) -> Request:
+        columns = [
+            (name, cells[list(rows)] if isinstance(cells, np.ndarray) else [cells[index] for index in rows])
+            for name, cells in request.columns
+        ]
+        return Request(self._framed(columns), len(rows), b"", columns)
+
+    def body(self, request: Request) -> bytes:
+        columns = [cells.tolist() if isinstance(cells, np.ndarray) else cells for _, cells in request.columns]
+        return msgspec.json.encode({self._schema.parameter: list(zip(*columns, strict=True))})
+
+    def _framed(self, columns: Columns) -> Any:
+        return self._frame({name: _series(cells) for name, cells in columns})
 
 
 class _DoesNotFitError(Exception):
@@ -227,7 +290,7 @@ def _in_order(row: list[Any], schema: Input) -> list[Any]:
     return row
 
 
-def _typed(cells: list[Any], column: Column, allow_missing: bool) -> NDArray[Any] | Sequence[str | None]:
+def _typed(cells: list[Any], column: Column, allow_missing: bool) -> Cells:
     """The column's cells as its dtype: an array, or a list of texts and None."""
     classes = {cell.__class__ for cell in cells}
     if None.__class__ in classes:
@@ -251,7 +314,7 @@ def _typed(cells: list[Any], column: Column, allow_missing: bool) -> NDArray[Any
     return np.array(cells, dtype=np.float64) + 0.0
 
 
-def _series(cells: NDArray[Any] | Sequence[str | None]) -> NDArray[Any]:
+def _series(cells: Cells) -> NDArray[Any]:
     if isinstance(cells, np.ndarray):
         return cells
     # Missing text is NaN, as it is in a frame read from a file: scikit-learn's imputers look for that by

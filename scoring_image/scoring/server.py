@@ -13,40 +13,44 @@ import msgspec
 
 from scoring import SCORING_VERSION
 from scoring.aml_face import ScriptFace
+from scoring.answers import Answer, CacheWish
+from scoring.bodies import SMALL, Bodies, ClientGoneError, Receive
 from scoring.calls import Reply
-from scoring.errors import ScoringError, too_large
+from scoring.errors import ScoringError
 from scoring.openapi import openapi
-from scoring.service import Answer, CacheWish, Service
+from scoring.service import Service
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 # Takes the whole body of a POST and returns the JSON of its answer; raises ScoringError.
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 _PAYLOAD_EXTRA = 64 * 1024
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+_CLOSE = (b"connection", b"close")
+_VERDICTS = {verdict: (b"x-cache", verdict.encode()) for verdict in ("HIT", "MISS", "BYPASS")}
 
 log = logging.getLogger("scoring")
-
-
-class ClientGoneError(Exception):
-    """The caller hung up before the whole request had come."""
 
 
 class Application:
     """`POST /api/{route}`, `GET /healthz`, `GET /openapi.json`, and `GET /`, where the host knocks.
 
     `handlers` are further paths that take a POST: where the Functions host posts what a trigger other than HTTP
-    brought. A function key is asked for there as well.
+    brought. A function key is asked for there as well. While it is `closing`, every answer ends its connection, so
+    that callers go elsewhere.
     """
 
     def __init__(self, service: Service, *, handlers: Mapping[str, Handler] | None = None) -> None:
         manifest = service.manifest
+        self.closing = False
         self._service = service
         self._route = f"/api/{manifest.trigger.route}"
         self._methods = tuple(method.upper() for method in manifest.trigger.methods)
         self._most = manifest.limits.max_body_bytes
+        self._bodies = Bodies(self._most)
         self._handlers = dict(handlers or {})
         open_to_all = manifest.trigger.auth_level == "anonymous"
         self._script = None
@@ -75,15 +79,21 @@ class Application:
             headers = dict(scope["headers"])
             if scope["method"] not in self._methods:
                 raise _wrong_method(self._methods)
-            self._check_key(headers, scope["query_string"])
-            body = await self._body(headers, receive, most=self._most)
-            wish = cache_wish(headers.get(b"cache-control", b"").decode("latin-1"))
+            if self._keys:
+                self._check_key(headers, scope["query_string"])
+            body = await self._bodies.read(headers, receive, most=self._most)
+            wish = cache_wish(headers[b"cache-control"].decode("latin-1")) if b"cache-control" in headers else _DEFAULT
             if exchange is not None:
                 exchange.check()
-            answer = await self._service.answer(body, wish, asked=exchange.asked if exchange else None)
+            asked = exchange.asked if exchange is not None else None
+            if len(body) <= SMALL:
+                answer = await self._service.answer(body, wish, asked)
+            else:
+                with self._bodies.held(body):
+                    answer = await self._service.answer(body, wish, asked)
         except ScoringError as error:
             if exchange is not None and (reply := exchange.refused(error)) is not None:
-                await _send_reply(send, reply, (self._version,))
+                await self._send_reply(send, reply, (self._version,))
             else:
                 await self._refuse(error, send)
         except ClientGoneError:
@@ -92,11 +102,16 @@ class Application:
             log.exception("the scoring server failed")
             await self._refuse(_OWN_FAULT, send)
         else:
-            told = answer_headers(answer, self._service.manifest.model_version)
-            if exchange is not None:
-                await _send_reply(send, exchange.answered(answer.body, predict=answer.timings.predict), told)
+            told = (
+                _VERDICTS[answer.verdict],
+                (b"x-cache-key", answer.key.encode()),
+                self._version,
+                (b"server-timing", timing(answer)),
+            )
+            if exchange is None:
+                await self._send(send, 200, answer.body, told)
             else:
-                await _send(send, 200, answer.body, told)
+                await self._send_reply(send, exchange.answered(answer.body, predict=answer.predict), told)
 
     async def _handled(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -105,8 +120,9 @@ class Application:
                 raise _wrong_method(("POST",))
             self._check_key(headers, scope["query_string"])
             # What a trigger brings comes in base64, with facts about where it came from.
-            body = await self._body(headers, receive, most=self._most * 4 // 3 + _PAYLOAD_EXTRA)
-            answer = await handler(body)
+            body = await self._bodies.read(headers, receive, most=self._most * 4 // 3 + _PAYLOAD_EXTRA)
+            with self._bodies.held(body):
+                answer = await handler(body)
         except ScoringError as error:
             await self._refuse(error, send)
         except ClientGoneError:
@@ -115,7 +131,7 @@ class Application:
             log.exception("the scoring server failed")
             await self._refuse(_OWN_FAULT, send)
         else:
-            await _send(send, 200, answer, (self._version,))
+            await self._send(send, 200, answer, (self._version,))
 
     async def _others(self, scope: Scope, send: Send) -> None:
         path = scope["path"]
@@ -130,7 +146,7 @@ class Application:
             await self._refuse(error, send)
         else:
             body = b"" if scope["method"] == "HEAD" else msgspec.json.encode(told)
-            await _send(send, status, body, (self._version, (b"cache-control", b"no-store")))
+            await self._send(send, status, body, (self._version, _NO_STORE))
 
     def _front(self, _scope: Scope) -> tuple[int, Any]:
         return 200, {"score": self._route, "health": "/healthz", "description": "/openapi.json"}
@@ -151,6 +167,7 @@ class Application:
             "scoring_version": SCORING_VERSION,
             "executes": manifest.execution.executes,
             "reason": manifest.execution.reason,
+            "gain": service.settings.gain,
             "epoch": cache.epoch,
             "cache": about,
         }
@@ -177,45 +194,25 @@ class Application:
                 "Send it as the header x-functions-key, or as ?code= in the address.",
             )
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive, *, most: int) -> bytes:
-        """The whole body, up to the limit. Raises a 413 before reading what is announced to be longer."""
-        encoding = headers.get(b"content-encoding", b"identity")
-        if encoding != b"identity":
-            raise ScoringError(
-                415,
-                "unsupported_encoding",
-                f"The body's encoding {encoding.decode('latin-1')} is not read here.",
-                "Send the body uncompressed.",
-            )
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > most:
-            raise _too_long(most)
-        event = await receive()
-        if not event.get("more_body") and event["type"] == "http.request":
-            body: bytes = event.get("body", b"")
-            if len(body) > most:
-                raise _too_long(most)
-            return body
-        parts = bytearray()
-        while event["type"] == "http.request":
-            parts += event.get("body", b"")
-            if len(parts) > most:
-                raise _too_long(most)
-            if not event.get("more_body"):
-                return bytes(parts)
-            event = await receive()
-        raise ClientGoneError
-
     async def _refuse(self, error: ScoringError, send: Send) -> None:
-        headers: list[Header] = [self._version, (b"cache-control", b"no-store")]
-        if error.status == 405:
-            headers.append((b"allow", error.hint.removeprefix("Use ").rstrip(".").encode()))
-        if error.status == 413:
-            # The rest of the body is not read, so the connection cannot be used again.
-            headers.append((b"connection", b"close"))
-        if error.code == "loading":
-            headers.append((b"retry-after", b"1"))
-        await _send(send, error.status, error.body(), headers)
+        headers = (self._version, _NO_STORE, *error.headers)
+        await self._send(send, error.status, error.body(), headers)
+
+    async def _send(self, send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
+        sent = [_JSON, (b"content-length", b"%d" % len(body)), *headers]
+        if self.closing:
+            sent.append(_CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_reply(self, send: Send, reply: Reply, headers: Iterable[Header]) -> None:
+        sent = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        if reply.status not in (204, 304):
+            sent.append((b"content-length", b"%d" % len(reply.body)))
+        if self.closing:
+            sent.append(_CLOSE)
+        await send({"type": "http.response.start", "status": reply.status, "headers": [*sent, *headers]})
+        await send({"type": "http.response.body", "body": reply.body})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -245,57 +242,53 @@ class Application:
 
 
 def cache_wish(cache_control: str | None) -> CacheWish:
-    """What Cache-Control asks for; the stricter of two, and directives about other things are let be."""
+    """What Cache-Control asks for; the strictest of several, and directives about other things are let be."""
     if not cache_control:
-        return CacheWish.DEFAULT
+        return _DEFAULT
     directives = {part.strip() for part in cache_control.lower().split(",")}
     if "no-store" in directives:
         return CacheWish.NO_STORE
-    return CacheWish.NO_CACHE if directives & {"no-cache", "max-age=0"} else CacheWish.DEFAULT
+    if "only-if-cached" in directives:
+        return CacheWish.ONLY_IF_CACHED
+    return CacheWish.NO_CACHE if directives & {"no-cache", "max-age=0"} else _DEFAULT
 
 
 def answer_headers(answer: Answer, model_version: str) -> tuple[Header, ...]:
-    """How the answer came about; Server-Timing has the parts that were needed, in milliseconds."""
-    timings = answer.timings
-    parts = ("parse", timings.parse), ("get", timings.get), ("predict", timings.predict), ("set", timings.set)
-    shown = [f"{name};dur={taken * 1000:.3f}" for name, taken in parts if taken is not None]
-    shown.append(f"total;dur={timings.total * 1000:.3f}")
+    """How the answer came about."""
     return (
-        (b"x-cache", answer.verdict.encode()),
+        _VERDICTS[answer.verdict],
         (b"x-cache-key", answer.key.encode()),
         (b"x-model-version", model_version.encode()),
-        (b"server-timing", ", ".join(shown).encode()),
+        (b"server-timing", timing(answer)),
     )
 
 
+def timing(answer: Answer) -> bytes:
+    """The value of Server-Timing: the parts that were needed, in milliseconds."""
+    if answer.predict is None and answer.get is not None:
+        # By far the most frequent, and so written out.
+        return b"parse;dur=%.3f, get;dur=%.3f, total;dur=%.3f" % (
+            answer.parse * 1000,
+            answer.get * 1000,
+            answer.total * 1000,
+        )
+    parts = ("parse", answer.parse), ("get", answer.get), ("predict", answer.predict), ("set", answer.set)
+    shown = [f"{name};dur={taken * 1000:.3f}" for name, taken in parts if taken is not None]
+    return ", ".join((*shown, f"total;dur={answer.total * 1000:.3f}")).encode()
+
+
+_DEFAULT = CacheWish.DEFAULT
 _OWN_FAULT = ScoringError(
     500, "internal_error", "The scoring server failed at this request.", "The function's log has the trace."
 )
 
 
 def _wrong_method(allowed: Iterable[str]) -> ScoringError:
-    hint = f"Use {', '.join(allowed)}."
-    return ScoringError(405, "wrong_method", "This address does not take that method.", hint)
-
-
-def _too_long(most: int) -> ScoringError:
-    return too_large(
-        "too_large",
-        f"The body is longer than {most} bytes, the most that this function takes.",
-        "Send the rows in several requests.",
+    methods = ", ".join(allowed)
+    return ScoringError(
+        405,
+        "wrong_method",
+        "This address does not take that method.",
+        f"Use {methods}.",
+        headers=((b"allow", methods.encode()),),
     )
-
-
-async def _send(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
-    length = b"%d" % len(body)
-    start = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _send_reply(send: Send, reply: Reply, headers: Iterable[Header]) -> None:
-    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-    if reply.status not in (204, 304):
-        own.append((b"content-length", b"%d" % len(reply.body)))
-    await send({"type": "http.response.start", "status": reply.status, "headers": [*own, *headers]})
-    await send({"type": "http.response.body", "body": reply.body})

@@ -7,62 +7,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import Enum
+from time import perf_counter
 from typing import Any
 
 import msgspec
 
-from scoring.cache import Cache, UnavailableError
-from scoring.errors import ScoringError, load_failed
-from scoring.inputs import Asked, Request
-from scoring.keys import DIGEST_HEX, digester
+from scoring.answers import Answer, CacheWish
+from scoring.cache import Cache, Lookup
+from scoring.calls import storable
+from scoring.errors import ScoringError, try_again
+from scoring.flights import Flights
+from scoring.inputs import Asked, Reader, Request, RowReader, reader_for
+from scoring.keys import digester
+from scoring.loading import aside, failure_of
 from scoring.manifest import Manifest
 from scoring.meter import Meter
-from scoring.model import Scorer, example_body, open_scorer
-from scoring.opening import OpenError
-from scoring.outputs import OutputError
+from scoring.model import example_body, open_scorer
 from scoring.policy import Auto
+from scoring.rows import Rows
+from scoring.running import Runner
 from scoring.settings import Settings
-from scoring.stats import Statistics, Verdict
+from scoring.stats import Statistics
 
 # How long the first answer waits for a cache that is not there: a container starts without one as well.
 _CACHE_PATIENCE = 3.0
+# A longer body is read in a thread, so that others are answered between the steps of reading it.
+_LARGE = 256 * 1024
 
 log = logging.getLogger("scoring")
 
 
-class CacheWish(Enum):
-    """What the caller asked of the cache, in HTTP's own words."""
-
-    DEFAULT = "default"
-    NO_CACHE = "no-cache"
-    NO_STORE = "no-store"
-
-
-@dataclass(slots=True)
-class Timings:
-    """Seconds of each part of one answer; None for a part that was not needed."""
-
-    parse: float = 0.0
-    get: float | None = None
-    predict: float | None = None
-    set: float | None = None
-    total: float = 0.0
-
-
-@dataclass(slots=True)
-class Answer:
-    """One answer: the JSON and how it came about."""
+class _Question(msgspec.Struct):
+    """One request on its way to an answer: as it came, as it was read, and its key at its epoch."""
 
     body: bytes
-    verdict: Verdict
+    asked: Asked | None
+    request: Request
     key: str
-    timings: Timings = field(default_factory=Timings)
+    epoch: int
 
 
 class Service:
@@ -73,21 +57,25 @@ class Service:
         self.manifest = manifest
         self.statistics = Statistics(manifest.model_version)
         self.cache = Cache(settings, model_version=manifest.model_version, statistics=self.statistics)
+        self.runner = Runner(settings)
         self.failure: ScoringError | None = None
-        self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
+        self.scripted = manifest.code.entry_script is not None
         self._digest = digester(settings.digest_key)
+        self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
         self._stores_input = settings.store_input != "none"
         self._auto = Auto(Meter(), ttl=settings.ttl) if settings.policy == "auto" else None
-        self._scorer: Scorer | None = None
-        self._flights: dict[str, asyncio.Future[Answer]] = {}
-        # One thread: models and scripts need not be thread-safe.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._reader: Reader | None = None
+        self._rows: Rows | None = None
+        self._deterministic = True
+        self._flights = Flights()
+        self._under_way = 0
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="read")
         self._loading: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the model has been opened."""
-        return self._scorer is not None
+        return self._reader is not None
 
     def start(self) -> None:
         """Begin to open the model and to connect the cache; `ready` or `failure` tells how it went."""
@@ -103,202 +91,185 @@ class Service:
         if self._loading is not None and not self._loading.done():
             self._loading.cancel()
         await self.cache.stop()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self.runner.stop()
+        self._reading.shutdown(wait=False, cancel_futures=True)
 
-    async def answer(self, body: bytes, wish: CacheWish = CacheWish.DEFAULT, *, asked: Asked | None = None) -> Answer:
-        """Score one request. Raises ScoringError for everything that is not an answer."""
-        start = time.perf_counter()
+    async def answer(self, body: bytes, wish: CacheWish = CacheWish.DEFAULT, asked: Asked | None = None) -> Answer:
+        """Score one request; `asked` is for scripts. Raises ScoringError for everything that is not an answer."""
+        start = perf_counter()
         epoch = self.cache.epoch
-        scorer = self._ready_scorer()
+        reader = self._reader
+        if reader is None:
+            raise self._not_ready()
+        auto = self._auto
+        if auto is not None:
+            auto.enter()
+        self._under_way += 1
         answer: Answer | None = None
-        if self._auto is not None:
-            self._auto.enter()
         try:
-            request = scorer.reader.read(body, asked)
-            parsed = time.perf_counter()
-            key = f"{self.cache.space}:q:{self._digest(request.form)}"
-            answer = await self._decide(scorer, request, key, epoch, wish)
-        except ScoringError:
-            self.statistics.failed(epoch=epoch)
-            raise
-        finally:
-            if self._auto is not None:
-                self._auto.leave(answer.verdict if answer else None, answer.timings.predict if answer else None)
-        timings = answer.timings
-        timings.parse = parsed - start
-        timings.total = time.perf_counter() - start
-        self._count(answer, epoch)
-        return answer
-
-    async def _decide(self, scorer: Scorer, request: Request, key: str, epoch: int, wish: CacheWish) -> Answer:
-        if not scorer.deterministic or wish is CacheWish.NO_STORE:
-            return await self._computed(scorer, request, key)
-        if wish is CacheWish.NO_CACHE:
-            return self._stored(scorer, request, epoch, await self._computed(scorer, request, key))
-        flight = self._flights.get(key)
-        if flight is not None:
-            shared = await flight
-            return Answer(shared.body, shared.verdict, key)
-        return await self._lead(scorer, request, key, epoch)
-
-    async def _lead(self, scorer: Scorer, request: Request, key: str, epoch: int) -> Answer:
-        """Look up or compute, once for all equal requests that arrive meanwhile."""
-        flight: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._flights[key] = flight
-        try:
-            answer = await self._looked_up(scorer, request, key, epoch)
-        except BaseException as error:
-            if isinstance(error, Exception):
-                flight.set_exception(error)
-                # Marks it as seen: there may be nobody else waiting for it.
-                flight.exception()
+            if self._under_way > self.settings.most_waiting:
+                raise _overloaded()
+            if len(body) <= _LARGE:
+                request = reader.read(body, asked)
             else:
-                flight.cancel()
+                loop = asyncio.get_running_loop()
+                request = await loop.run_in_executor(self._reading, reader.read, body, asked)
+            parsed = perf_counter()
+            key = f"{self.cache.space}:q:{self._digest(request.form)}"
+            answer = await self._decided(_Question(body, asked, request, key, epoch), wish)
+        except ScoringError:
+            if wish is not CacheWish.ONLY_IF_CACHED:
+                self.statistics.failed(epoch=epoch)
             raise
-        else:
-            flight.set_result(answer)
-            return answer
         finally:
-            del self._flights[key]
-
-    async def _looked_up(self, scorer: Scorer, request: Request, key: str, epoch: int) -> Answer:
-        if self.cache.state == "off" or (self._auto and not self._auto.uses_cache(key[-DIGEST_HEX:])):
-            return await self._computed(scorer, request, key)
-        asked = time.perf_counter()
-        try:
-            output = await self.cache.get(key, epoch)
-        except UnavailableError:
-            return await self._computed(scorer, request, key)
-        took = time.perf_counter() - asked
-        if output is not None:
-            return Answer(output, "HIT", key, Timings(get=took))
-        answer = await self._computed(scorer, request, key)
-        answer.timings.get = took
-        return self._stored(scorer, request, epoch, answer)
-
-    async def _computed(self, scorer: Scorer, request: Request, key: str) -> Answer:
-        """Ask the model; BYPASS until somebody stores it."""
-        loop = asyncio.get_running_loop()
-        output, took = await loop.run_in_executor(self._thread, _timed, scorer, request)
-        return Answer(output, "BYPASS", key, Timings(predict=took))
-
-    def _stored(self, scorer: Scorer, request: Request, epoch: int, answer: Answer) -> Answer:
-        """Hand the answer to the cache; a MISS is what the cache took, and a BYPASS what it could not."""
-        started = time.perf_counter()
-        if not self.cache.writable or not scorer.storable(answer.body):
-            return answer
-        if self.cache.put(answer.key, answer.body, epoch=epoch, given=self._given(scorer, request)):
-            answer.verdict = "MISS"
-            answer.timings.set = time.perf_counter() - started
+            self._under_way -= 1
+            if auto is not None:
+                auto.leave(*((None, None) if answer is None else (answer.verdict, answer.predict)))
+        answer.parse = parsed - start
+        answer.total = perf_counter() - start
+        if wish is not CacheWish.ONLY_IF_CACHED:
+            self._count(answer, epoch, request.rows)
         return answer
 
-    def _given(self, scorer: Scorer, request: Request) -> Any:
-        return scorer.reader.stored(request, self._masked) if self._stores_input else msgspec.UNSET
+    async def _decided(self, question: _Question, wish: CacheWish) -> Answer:
+        if wish is CacheWish.ONLY_IF_CACHED:
+            return await self._looked_up_only(question)
+        if not self._deterministic or wish is CacheWish.NO_STORE:
+            return await self._computed(question)
+        if wish is CacheWish.NO_CACHE:
+            return self._stored(question, await self._computed(question))
+        key, flights = question.key, self._flights
+        if key in flights:
+            return await flights.join(key)
+        flights.begin(key)
+        try:
+            answer = await self._looked_up(question)
+        except BaseException as error:
+            flights.fail(key, error)
+            raise
+        flights.end(key, answer)
+        return answer
 
-    def _count(self, answer: Answer, epoch: int) -> None:
-        timings = answer.timings
+    async def _looked_up(self, question: _Question) -> Answer:
+        """Look up, or compute and store."""
+        key, cache = question.key, self.cache
+        if cache.state == "off" or (self._auto and not self._auto.uses_cache(key)):
+            return await self._computed(question)
+        if self._rows is not None:
+            return await self._rows.answer(question.request, key, question.epoch)
+        kept = cache.kept(key)
+        if kept is not None:
+            return Answer(kept, "HIT", key, local=True)
+        start = perf_counter()
+        looked = cache.look_up(key, question.epoch)
+        found = None if looked is None else await looked
+        took = perf_counter() - start
+        if isinstance(found, bytes):
+            return Answer(found, "HIT", key, took)
+        answer = await self._computed(question)
+        if found is Lookup.NOTHING:
+            answer.get = took
+            self._stored(question, answer)
+        return answer
+
+    async def _looked_up_only(self, question: _Question) -> Answer:
+        """What is stored. Raises a 504 where nothing is, as RFC 9111 5.2.1.7 says."""
+        key = question.key
+        if self._rows is not None:
+            answer = await self._rows.look_up(question.request, key, question.epoch)
+            if answer is not None:
+                return answer
+        else:
+            start = perf_counter()
+            looked = self.cache.look_up(key, question.epoch)
+            found = None if looked is None else await looked
+            if isinstance(found, bytes):
+                return Answer(found, "HIT", key, perf_counter() - start)
+        raise ScoringError(
+            504,
+            "not_cached",
+            "No answer to this request is stored.",
+            "Without Cache-Control: only-if-cached the model answers.",
+            headers=((b"x-cache-key", key.encode()),),
+        )
+
+    async def _computed(self, question: _Question) -> Answer:
+        """Ask the model; BYPASS until somebody stores it."""
+        output, took = await self.runner.run(question.request, question.body, question.asked)
+        return Answer(output, "BYPASS", question.key, predict=took)
+
+    def _stored(self, question: _Question, answer: Answer) -> Answer:
+        """Hand the answer to the cache; a MISS is what the cache took, and a BYPASS what it could not."""
+        cache = self.cache
+        if not cache.writable or (self.scripted and not storable(answer.body)):
+            return answer
+        start = perf_counter()
+        given = self._given(question.request) if self._stores_input else msgspec.UNSET
+        if cache.put(answer.key, answer.body, epoch=question.epoch, given=given):
+            answer.verdict = "MISS"
+            answer.set = perf_counter() - start
+        return answer
+
+    def _given(self, request: Request) -> Any:
+        return self._reader.stored(request, self._masked) if self._reader is not None else msgspec.UNSET
+
+    def _given_rows(self, request: Request) -> Sequence[Any] | None:
+        rows: Sequence[Any] | None = self._given(request) if self._stores_input else None
+        return rows
+
+    def _count(self, answer: Answer, epoch: int, rows: int) -> None:
+        get, predict = answer.get, answer.predict
         self.statistics.answered(
             answer.verdict,
             epoch=epoch,
-            total_us=round(timings.total * 1e6),
-            predict_us=None if timings.predict is None else round(timings.predict * 1e6),
+            total_us=int(answer.total * 1e6),
+            predict_us=None if predict is None else int(predict * 1e6),
+            redis_us=None if get is None else int(get * 1e6),
+            rows=rows,
+            joined=answer.joined,
+            local=answer.local,
         )
+        if answer.rows_hit or answer.rows_missed:
+            self.statistics.rows(epoch=epoch, hit=answer.rows_hit, missed=answer.rows_missed)
 
-    def _ready_scorer(self) -> Scorer:
-        if self._scorer is not None:
-            return self._scorer
-        if self.failure is not None:
-            raise self.failure
-        raise ScoringError(503, "loading", "The model is still being opened.", "Try again in a moment.")
+    def _not_ready(self) -> ScoringError:
+        return self.failure or try_again("loading", "The model is still being opened.", "Try again in a moment.")
 
     async def _load(self) -> None:
-        opening = _in_daemon_thread(lambda: open_scorer(self.settings.root, self.manifest))
+        opening = aside(lambda: open_scorer(self.settings.root, self.manifest))
         await self.cache.start(patience=_CACHE_PATIENCE)
         try:
             scorer = await opening
-        except OpenError as error:
-            self.failure = load_failed(error.code, f"{error.message} {error.cause}", error.action)
-            log.error("the model could not be opened: %s", error.message)
-            return
         except Exception as error:
-            self.failure = load_failed(
-                "crashed",
-                f"Opening the model raised {type(error).__name__}: {error}",
-                "The function's log has the trace.",
-            )
-            log.exception("the model could not be opened")
+            self.failure = failure_of(error)
             return
-        unknown = scorer.reader.unknown(self._masked)
+        self._deterministic = scorer.deterministic
+        reader = scorer.reader
+        unknown = reader.unknown(self._masked)
         if unknown:
             # Rather no input than one in which a secret field goes by another name.
             log.warning("fields to mask that are not in the input: %s; storing no input", sorted(unknown))
             self._stores_input = False
-        await self._warm_up(scorer)
-        self._scorer = scorer
+        rows = None if self.scripted else reader_for(self.manifest.input, self.manifest.limits)
+        took = await self.runner.adopt(scorer, self._example(rows), rows)
+        if took is not None:
+            self.statistics.predicted(int(took * 1e6))
+        if self.settings.keys == "row" and rows is not None:
+            self._rows = Rows(self.cache, rows, digest=self._digest, given=self._given_rows, predict=self.runner.run)
+        self._reader = reader
         log.info("ready: model version %s", self.manifest.model_version)
 
-    async def _warm_up(self, scorer: Scorer) -> None:
-        """Score the manifest's example, so that the first caller does not pay for what is done only once."""
+    def _example(self, reader: RowReader | None) -> Request | None:
+        """The manifest's example, read; None where there is none that can be."""
         body = example_body(self.manifest.input)
-        if body is None or self.manifest.code.entry_script is not None:
-            return
+        if body is None or reader is None:
+            return None
         try:
-            request = scorer.reader.read(body)
-            await self._computed(scorer, request, "")
-            warm = await self._computed(scorer, request, "")
+            return reader.read(body)
         except ScoringError as error:
-            log.warning("the example in the manifest could not be scored: %s", error)
-            return
-        self.statistics.predicted(round((warm.timings.predict or 0.0) * 1e6))
+            log.warning("the example in the manifest cannot be read: %s", error)
+            return None
 
 
-def _timed(scorer: Scorer, request: Request) -> tuple[bytes, float]:
-    """Run in the prediction thread. Raises ScoringError 500 for whatever the model raises."""
-    start = time.perf_counter()
-    try:
-        output = scorer.score(request)
-    except ScoringError:
-        raise
-    except OutputError as error:
-        log.exception("the model's answer cannot be sent")
-        raise ScoringError(
-            500,
-            "bad_output",
-            f"The model answered, but {error}.",
-            "Return numbers, strings, lists or arrays; a wrapper around the model can convert the rest.",
-        ) from error
-    except (Exception, SystemExit) as error:
-        log.exception("the model raised")
-        raise ScoringError(
-            500,
-            "model_error",
-            f"The model raised {type(error).__name__}: {error}",
-            "The request fits what the model declares, so the fault is in the model or its code; "
-            "the function's log has the trace.",
-        ) from error
-    return output, time.perf_counter() - start
-
-
-def _in_daemon_thread(work: Callable[[], Scorer]) -> asyncio.Future[Scorer]:
-    """Run `work` where a stop need not wait for it: opening a large model may take minutes."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Scorer] = loop.create_future()
-
-    def settle(scorer: Scorer | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        elif scorer is not None:
-            future.set_result(scorer)
-
-    def run() -> None:
-        try:
-            scorer = work()
-        except BaseException as error:
-            loop.call_soon_threadsafe(settle, None, error)
-        else:
-            loop.call_soon_threadsafe(settle, scorer, None)
-
-    threading.Thread(target=run, name="open-model", daemon=True).start()
-    return future
+def _overloaded() -> ScoringError:
+    return try_again("overloaded", "The function has more requests than it can answer.", "Try again in a moment.")

@@ -109,6 +109,7 @@ class Function:
                     "SCORING_ROOT": str(root),
                     "SCORING_FD": str(listener.fileno()),
                     "SCORING_CACHE_PREFIX": "test",
+                    "SCORING_PROCESSES": "1",
                     # The machine that runs the tests is busy with other tests.
                     "SCORING_CACHE_TIMEOUT_MS": "250",
                     "COUNT_FILE": str(root / "count"),

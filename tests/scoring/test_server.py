@@ -164,6 +164,7 @@ def test_health_says_what_runs(function: Function) -> None:
         "scoring_version": "1",
         "executes": "original",
         "reason": "nothing else was asked for",
+        "gain": None,
         "epoch": 0,
         "cache": {"policy": "on", "state": "up"},
     }

@@ -1,0 +1,75 @@
+"""uvicorn's server, ending in two steps so that a stop loses no request, and ending itself when the model is stuck."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import time
+from types import FrameType
+
+import uvicorn
+
+from scoring.server import Application
+from scoring.service import Service
+
+# For so long after SIGTERM every answer ends its connection, and who comes anew is still answered. Only then the
+# connections that are idle are closed: a request that is on its way on one of them would be lost otherwise.
+_NOTICE_SECONDS = 0.5
+# How long answers that are being worked on may take after that.
+_DRAIN_SECONDS = 25
+# Of a loop that does not turn any more because a model took it along, this is the end, with a trace of where it is.
+_LOOP_GRACE = 5.0
+
+STUCK = 70
+
+
+class Server(uvicorn.Server):
+    """Serves until it is told to end; `outcome` is then the process's exit code."""
+
+    def __init__(self, service: Service, application: Application) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http="httptools",
+                ws="none",
+                loop="auto",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+            )
+        )
+        self.outcome = 0
+        self._service = service
+        self._application = application
+        self._closing_since: float | None = None
+        self._alive_at = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Give notice at the first signal; a second one ends the notice."""
+        if not self.started:
+            # Nothing was taken on yet, and opening the model may take minutes.
+            logging.shutdown()
+            os._exit(0)
+        if self._closing_since is None:
+            self._application.closing = True
+            self._closing_since = time.monotonic()
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        now = time.monotonic()
+        if self._service.runner.stuck and self._closing_since is None:
+            self.outcome = STUCK
+            self.handle_exit(0, None)
+        if self._closing_since is not None and now - self._closing_since >= _NOTICE_SECONDS:
+            self.should_exit = True
+        if now - self._alive_at >= 1.0 and self._service.ready:
+            self._alive_at = now
+            # Ended by a thread of the interpreter's own, which no model's code can hold up.
+            seconds = self._service.settings.predict_seconds + _LOOP_GRACE
+            faulthandler.dump_traceback_later(seconds, exit=True)
+        return await super().on_tick(counter)
