@@ -232,6 +232,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 3},
     },
     "look-around": {"task": "deployments.tasks.look_around", "schedule": 15.0, "options": {"expires": 10}},
+    "forget-calls": {"task": "deployments.tasks.forget_calls", "schedule": 900.0, "options": {"expires": 600}},
 }
 
 # --- logs -----------------------------------------------------------------------------------------

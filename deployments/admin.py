@@ -62,7 +62,7 @@ class MembershipInline(admin.TabularInline):
     """Who has which role in an environment."""
 
     model = Membership
-    fields = ["user", "role"]
+    fields = ["user", "role", "inputs"]
     extra = 0
     can_delete = False
 
@@ -83,8 +83,8 @@ class EnvironmentAdmin(ReadOnlyWithHistory):
 
 @admin.register(Membership)
 class MembershipAdmin(ReadOnlyWithHistory):
-    list_display = ["user", "environment", "role"]
-    list_filter = ["environment", "role"]
+    list_display = ["user", "environment", "role", "inputs"]
+    list_filter = ["environment", "role", "inputs"]
     search_fields = ["user__username", "environment__name"]
 
 

@@ -16,8 +16,8 @@ from .domain.errors import ConsoleError, Unavailable
 from .domain.redactor import Redactor
 from .domain.storable import finite, mended_json, mended_text
 
-CacheUse = Literal["default", "no-cache", "no-store"]
-CACHE_USES: tuple[CacheUse, ...] = ("default", "no-cache", "no-store")
+CacheUse = Literal["default", "no-cache", "no-store", "only-if-cached"]
+CACHE_USES: tuple[CacheUse, ...] = ("default", "no-cache", "no-store", "only-if-cached")
 METHODS = ("GET", "POST", "PUT")
 
 MOST_SECONDS = 60.0  # of a whole call
@@ -81,7 +81,9 @@ def send(url: str, call: Call, *, function_key: str = "", seconds: float = MOST_
     if call.method not in METHODS:
         raise _refused("method", f"{call.method} is not sent from here", f"Choose {', '.join(METHODS)}.")
     if call.cache != "default":
-        headers["cache-control"] = call.cache
+        # A function that only looks has nothing to store; one too old to know of it at least touches nothing.
+        looks = call.cache == "only-if-cached"
+        headers["cache-control"] = f"{call.cache}, no-store" if looks else call.cache
     if function_key:
         headers[KEY_HEADER] = function_key
     content = None

@@ -24,15 +24,16 @@ class Verb(StrEnum):
 
 class Scope(StrEnum):
     READ = "read"
+    INPUTS = "inputs"
     TEST = "test"
     DEPLOY = "deploy"
     CACHE_WRITE = "cache:write"
     ADMIN = "admin"
 
 
+# Seeing inputs is a permission of its own, see `Membership.sees_inputs`.
 NEEDED_ROLE: dict[Verb, Role] = {
     Verb.VIEW: Role.VIEWER,
-    Verb.VIEW_INPUTS: Role.TESTER,
     Verb.TEST: Role.TESTER,
     Verb.DEPLOY: Role.DEPLOYER,
     Verb.WRITE_CACHE: Role.DEPLOYER,
@@ -42,7 +43,7 @@ NEEDED_ROLE: dict[Verb, Role] = {
 
 NEEDED_SCOPE: dict[Verb, Scope] = {
     Verb.VIEW: Scope.READ,
-    Verb.VIEW_INPUTS: Scope.READ,
+    Verb.VIEW_INPUTS: Scope.INPUTS,
     Verb.TEST: Scope.TEST,
     Verb.DEPLOY: Scope.DEPLOY,
     Verb.UPLOAD: Scope.DEPLOY,
@@ -102,8 +103,8 @@ def role_in(user: AbstractBaseUser | AnonymousUser, environment: Environment) ->
         return None
     if getattr(user, "is_superuser", False):
         return Role.ADMIN
-    found = Membership.objects.filter(user_id=user.pk, environment=environment).values_list("role", flat=True).first()
-    return Role(found) if found else None
+    found = _membership(user, environment)
+    return Role(found.role) if found else None
 
 
 def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) -> Refusal | None:
@@ -115,6 +116,8 @@ def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) ->
         return None
     if verb == Verb.CREATE_ENVIRONMENT:
         return Refusal("Only administrators of the site make environments and say which secrets they use.", "Ask one.")
+    if verb == Verb.VIEW_INPUTS:
+        return _inputs_refusal(actor, environment)
     needed = NEEDED_ROLE[verb]
     if environment is None:
         held = Membership.objects.filter(user_id=actor.user.pk).values_list("role", flat=True)
@@ -130,6 +133,30 @@ def refusal(actor: Actor, verb: Verb, environment: Environment | None = None) ->
         f"This needs the role {needed} in {environment.name}; yours is {role}.",
         f"Ask an administrator of {environment.name} for the role.",
     )
+
+
+def _inputs_refusal(actor: Actor, environment: Environment | None) -> Refusal | None:
+    """Whether an administrator lets the actor see inputs, whatever else their role allows."""
+    if environment is None:
+        held = Membership.objects.filter(user_id=actor.user.pk) if actor.user.is_active else ()
+        if any(member.sees_inputs for member in held):
+            return None
+        return Refusal("No environment lets you see inputs.", "Ask an administrator of an environment.")
+    member = _membership(actor.user, environment) if actor.user.is_active else None
+    if member is None:
+        return Refusal("", "", hidden=True)
+    if member.sees_inputs:
+        return None
+    withheld = member.inputs == Membership.Inputs.WITHHELD
+    return Refusal(
+        f"What was sent to functions in {environment.name} is not shown to you"
+        + ("." if withheld else f": the role {member.role} does not include it."),
+        f"Ask an administrator of {environment.name} to let you see inputs; it is set beside your role.",
+    )
+
+
+def _membership(user: Any, environment: Environment) -> Membership | None:
+    return Membership.objects.filter(user_id=user.pk, environment=environment).first()
 
 
 def may(actor: Actor, verb: Verb, environment: Environment | None = None) -> bool:

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from .engine import runner, watch
-from .models import Run, WorkerSeen
+from .models import Invocation, Run, WorkerSeen
 
 SOON = 2.0  # seconds: a later visit is left to the beat
 
@@ -45,3 +45,9 @@ def look_at(deployment_id: int) -> None:
     run = watch.look_at(deployment_id)
     if run is not None:
         ring.apply_async((run.pk,))
+
+
+@shared_task(name="deployments.tasks.forget_calls", ignore_result=True, expires=600)
+def forget_calls() -> None:
+    """Delete the test calls that were kept as long as their deployment wants."""
+    Invocation.objects.overdue(timezone.now()).delete()

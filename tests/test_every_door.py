@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from console.api.api import api
-from deployments.models import AuditEntry, Draft, Invocation, Sample
+from deployments.models import AuditEntry, Draft, Invocation, Membership, Sample
 from deployments.policy import Actor, Scope
 from deployments.services.deployments import change_deployment
 from deployments.services.tokens import create_token
@@ -50,6 +50,8 @@ class Door:
     body: dict[str, Any] = field(default_factory=dict)
     elsewhere: bool = False
     query: str = ""
+    also: str = ""  # a second scope that is needed
+    inputs: bool = False  # only for who may see inputs, whatever their role
     makes: bool = False  # it may also make the thing, so a stranger is refused as if there were nothing: 403
 
 
@@ -93,14 +95,17 @@ PAGES: dict[str, Door] = {
     "deployments/<slug:name>/destroy/": form(DEPLOYER),
     "deployments/<slug:name>/forget/": act(DEPLOYER),
     "deployments/<slug:name>/test/": form(TESTER),
-    "deployments/<slug:name>/test/<int:number>/again/": act(TESTER),
-    "deployments/<slug:name>/test/<int:number>/pin/": act(TESTER),
+    # The call is somebody else's.
+    "deployments/<slug:name>/test/<int:number>/again/": Door({"POST": TESTER}, inputs=True),
+    "deployments/<slug:name>/test/<int:number>/pin/": Door({"POST": TESTER}, inputs=True),
     "deployments/<slug:name>/samples/<int:number>/delete/": act(TESTER),
     "deployments/<slug:name>/cache/": look(VIEWER),
-    "deployments/<slug:name>/cache/find/": form(TESTER),
-    "deployments/<slug:name>/cache/compare/": act(TESTER),
+    "deployments/<slug:name>/cache/find/": Door({"GET": TESTER, "POST": TESTER}, body={"body": "[[1]]"}, inputs=True),
+    "deployments/<slug:name>/cache/erase/": Door({"POST": DEPLOYER}, body={"body": "[[1]]"}, inputs=True),
+    "deployments/<slug:name>/cache/compare/": Door({"POST": TESTER}, inputs=True),
     "deployments/<slug:name>/cache/delete/": act(DEPLOYER, match="*"),
     "deployments/<slug:name>/cache/epoch/": form(DEPLOYER),
+    "deployments/<slug:name>/kept/": Door({"GET": VIEWER, "POST": DEPLOYER}, body={"days": 7}),
     "runs/<int:run_id>/": look(VIEWER),
     "runs/<int:run_id>/log/": look(VIEWER),
     "runs/<int:run_id>/log.txt": look(VIEWER),
@@ -147,12 +152,23 @@ ENDPOINTS: dict[str, Door] = {
     "deployments/<slug:name>/runs": Door(
         {"GET": VIEWER, "POST": DEPLOYER}, scopes={"POST": Scope.DEPLOY}, body={"kind": "deploy"}
     ),
-    "deployments/<slug:name>/invocations": Door({"POST": TESTER}, scope=Scope.TEST, body={"body": {"data": [[1]]}}),
+    "deployments/<slug:name>/invocations": Door(
+        {"GET": TESTER, "POST": TESTER},
+        scopes={"GET": Scope.INPUTS, "POST": Scope.TEST},
+        body={"body": {"data": [[1]]}},
+    ),
+    "deployments/<slug:name>/retention": Door({"PUT": DEPLOYER}, scope=Scope.DEPLOY, body={"keep_invocations_days": 7}),
     "deployments/<slug:name>/cache": look(VIEWER),
     "deployments/<slug:name>/cache/entries": Door(
         {"GET": VIEWER, "DELETE": DEPLOYER}, scopes={"DELETE": CACHE_WRITE}, body={"match": "*"}
     ),
     "deployments/<slug:name>/cache/entries/<path:key>": look(VIEWER),
+    "deployments/<slug:name>/cache/find": Door(
+        {"POST": TESTER}, scope=Scope.INPUTS, body={"body": {"data": [[1]]}}, inputs=True
+    ),
+    "deployments/<slug:name>/cache/erase": Door(
+        {"POST": DEPLOYER}, scope=CACHE_WRITE, also=Scope.INPUTS, body={"body": {"data": [[1]]}}, inputs=True
+    ),
     "deployments/<slug:name>/cache/epoch": Door({"POST": DEPLOYER}, scope=CACHE_WRITE, body={"reason": "new data"}),
     "runs": look(SIGNED_IN),
     "runs/<int:run_id>": look(VIEWER),
@@ -301,13 +317,55 @@ def test_a_token_without_the_scope_stays_out(site: Site) -> None:
         for method, least in door.methods.items():
             if least == ANYBODY or route == "openapi.json":
                 continue
-            needed = door.scopes.get(method, door.scope)
-            token = create_token(user=root.user, name="other", scopes=[scope for scope in Scope if scope != needed])
+            for needed in filter(None, (door.scopes.get(method, door.scope), door.also)):
+                token = create_token(user=root.user, name="other", scopes=[scope for scope in Scope if scope != needed])
+                with rolled_back():
+                    answer = call(method, f"/api/v1/{site.path(route)}", door.body, token)
+                if answer.status_code != 403 or f"scope {needed}" not in answer.json()["detail"]:
+                    wrong.append(f"{method} {route}: {answer.status_code} {answer.content[:200]!r}")
+    assert wrong == []
+
+
+def test_an_administrator_from_whom_inputs_are_withheld_stays_out_of_them_alone(site: Site) -> None:
+    """The list of kept calls is the one address of which only a method shows inputs."""
+    browser, actor = Client(), site.actors[Who.ADMIN]
+    assert actor is not None
+    Membership.objects.filter(user=actor.user).update(inputs="withheld")
+    token = create_token(user=actor.user, name="all", scopes=list(Scope))
+    wrong = []
+    for route, door in PAGES.items():
+        for method, least in door.methods.items():
+            with rolled_back():
+                browser.force_login(actor.user)
+                answer, told = knock(browser, method, f"/{site.path(route)}{door.query}", door.body)
+            if (verdict(answer, told) == "in") != (least <= ADMIN and not door.inputs):
+                wrong.append(f"{method} /{route}: {answer.status_code}")
+            if door.inputs and b"is not shown to you" not in answer.content:
+                wrong.append(f"{method} /{route}: says no reason")
+    for route, door in ENDPOINTS.items():
+        for method in door.methods:
             with rolled_back():
                 answer = call(method, f"/api/v1/{site.path(route)}", door.body, token)
-            if answer.status_code != 403 or f"scope {needed}" not in answer.json()["detail"]:
+            shows = door.inputs or (method == "GET" and route.endswith("/invocations"))
+            if shows and (answer.status_code != 403 or "not shown to you" not in answer.json()["detail"]):
                 wrong.append(f"{method} {route}: {answer.status_code} {answer.content[:200]!r}")
     assert wrong == []
+
+
+def test_a_viewer_to_whom_inputs_are_granted_sees_them_and_nothing_more(site: Site) -> None:
+    browser, actor = Client(), site.actors[Who.VIEWER]
+    assert actor is not None
+    Membership.objects.filter(user=actor.user).update(inputs="granted")
+    browser.force_login(actor.user)
+    token = create_token(user=actor.user, name="all", scopes=list(Scope))
+    base = "deployments/iris"
+    assert browser.get(f"/{base}/cache/find/").status_code == 200
+    assert b"Recent invocations" in browser.get(f"/{base}/").content
+    assert call("GET", f"/api/v1/{base}/invocations", {}, token).status_code == 200
+    assert call("POST", f"/api/v1/{base}/cache/find", {"body": [[1]]}, token).status_code == 200
+    assert call("POST", f"/api/v1/{base}/cache/erase", {"body": [[1]]}, token).status_code == 403
+    assert browser.get(f"/{base}/test/").status_code == 403
+    assert browser.post(f"/{base}/cache/compare/").status_code == 403
 
 
 @pytest.mark.parametrize("who", [who for who in Who if who != SITE], ids=lambda who: who.name.lower())

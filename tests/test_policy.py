@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 
-from deployments.models import Environment
+from deployments.models import Environment, Membership
 from deployments.policy import NEEDED_ROLE, NEEDED_SCOPE, Actor, Scope, Verb, may, refusal, visible_environments
 from tests import factories
 
@@ -17,7 +17,8 @@ ALLOWED = {
     "admin": set(Verb) - {Verb.CREATE_ENVIRONMENT},
 }
 SCOPES = {
-    Scope.READ: {Verb.VIEW, Verb.VIEW_INPUTS},
+    Scope.READ: {Verb.VIEW},
+    Scope.INPUTS: {Verb.VIEW_INPUTS},
     Scope.TEST: {Verb.TEST},
     Scope.DEPLOY: {Verb.DEPLOY, Verb.UPLOAD},
     Scope.CACHE_WRITE: {Verb.WRITE_CACHE},
@@ -31,7 +32,7 @@ def with_token(actor: Actor, *scopes: Scope) -> Actor:
 
 def test_the_tables_speak_of_every_verb() -> None:
     assert set(NEEDED_SCOPE) == set(Verb)
-    assert set(NEEDED_ROLE) == set(Verb) - {Verb.CREATE_ENVIRONMENT}
+    assert set(NEEDED_ROLE) == set(Verb) - {Verb.CREATE_ENVIRONMENT, Verb.VIEW_INPUTS}
     assert set().union(*SCOPES.values()) == set(Verb)
 
 
@@ -54,6 +55,23 @@ def test_a_token_never_adds_to_a_role(scope: Scope, verb: Verb) -> None:
         assert may(actor, verb, environment) == (verb in allowed & SCOPES[scope]), role
     root = with_token(factories.administrator(), scope)
     assert may(root, verb, environment) == (verb in SCOPES[scope])
+
+
+@pytest.mark.parametrize("role", ALLOWED)
+def test_inputs_are_granted_and_withheld_whatever_the_role(role: str) -> None:
+    environment = factories.environment()
+    actor = factories.member("someone", environment, role)
+    for inputs in Membership.Inputs:
+        environment.memberships.update(inputs=inputs)
+        sees = {"granted": True, "withheld": False}.get(inputs, role != "viewer")
+        assert may(actor, Verb.VIEW_INPUTS, environment) == sees
+        assert may(actor, Verb.VIEW_INPUTS) == sees, "somewhere"
+        others = {verb for verb in Verb if may(actor, verb, environment)} - {Verb.VIEW_INPUTS}
+        assert others == ALLOWED[role] - {Verb.VIEW_INPUTS}
+    why = refusal(actor, Verb.VIEW_INPUTS, environment)
+    assert why is not None
+    assert "not shown to you" in why.reason
+    assert "administrator of paper" in why.action
 
 
 @pytest.mark.parametrize("verb", Verb)

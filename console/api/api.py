@@ -17,7 +17,7 @@ from deployments.domain.errors import ConsoleError
 ABOUT = """
 Deploys trained models as functions with a cache in front of them. Every call needs a token, `Authorization: Bearer
 TOKEN`; the page API tokens or `manage.py create_token USER --scopes read deploy test` makes one. Its scopes
-(`read`, `test`, `deploy`, `cache:write`, `admin`) narrow down what its user's roles allow.
+(`read`, `inputs`, `test`, `deploy`, `cache:write`, `admin`) narrow down what its user's roles allow.
 
 Errors are problem details (RFC 9457) with what happened, the likely cause and the next action. Lists are arrays;
 `X-Total-Count` and `Link` lead through their pages. A `POST` that starts or makes something takes an
@@ -29,7 +29,7 @@ TAGS = [
     {"name": "Environments", "description": "Where deployments live, who may do what there."},
     {"name": "Deployments", "description": "What is wanted, revision by revision."},
     {"name": "Runs", "description": "Attempts at a revision; the only thing that changes anything outside."},
-    {"name": "Invocations", "description": "Test calls to a function."},
+    {"name": "Invocations", "description": "Test calls to a function, and how long they are kept."},
     {"name": "Cache", "description": "Statistics and entries of a deployment's cache."},
     {"name": "Health", "description": "For load balancers; no token, no details."},
 ]

@@ -7,11 +7,12 @@ from ninja import Query, Router
 
 from console.api.auth import actor_of
 from console.api.operations import refusals
-from console.api.schemas import DeletedOut, EntriesWish, EpochOut, EpochWish
+from console.api.schemas import DeletedOut, EntriesWish, EpochOut, EpochWish, EraseWish, InputWish, KeptOut
 from deployments.cache.inspector import MAX_LIMIT, EntryDetail, EntryPage
 from deployments.cache.statistics import KEPT_MINUTES, CacheStatistics
-from deployments.services import access, caches
+from deployments.services import access, caches, inputs
 from deployments.services.access import Verb
+from deployments.services.inputs import Kept
 
 router = Router()
 
@@ -46,7 +47,7 @@ def entries(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> EntryPage:
     """Page by page in the server's own order, at most `limit` at once; fewer, even none, may come before the
-    end, which is where `cursor` is null. Inputs are shown from the role tester on.
+    end, which is where `cursor` is null. Inputs are shown to those who may see them, with the scope `inputs`.
     """
     actor = actor_of(request)
     deployment = access.deployment(actor, name)
@@ -82,6 +83,37 @@ def delete(request: HttpRequest, name: str, wish: EntriesWish) -> DeletedOut:
 
 
 @router.post(
+    "/{slug:name}/cache/find",
+    operation_id="find_input",
+    summary="Find what is kept of an input",
+    response={200: KeptOut, **refusals(400, 403, 404, 409, 422, 503)},
+)
+def find(request: HttpRequest, name: str, wish: InputWish) -> KeptOut:
+    """Stored answers of every version and data epoch, test calls and samples with the same input. The function
+    tells its key and scores nothing. A batch that holds the input among others is another input.
+    """
+    actor = actor_of(request)
+    deployment = access.deployment(actor, name, Verb.VIEW_INPUTS)
+    return _kept(inputs.find_entries(actor=actor, deployment=deployment, body=wish.body), erased=False)
+
+
+@router.post(
+    "/{slug:name}/cache/erase",
+    operation_id="erase_input",
+    summary="Erase what is kept of an input",
+    response={200: KeptOut, **refusals(400, 403, 404, 409, 422, 503)},
+)
+def erase(request: HttpRequest, name: str, wish: EraseWish) -> KeptOut:
+    """Everything that `find_input` finds; `dry_run` only finds it. Needs the scopes `cache:write` and `inputs`."""
+    actor = actor_of(request)
+    deployment = access.deployment(actor, name, Verb.WRITE_CACHE)
+    kept = inputs.erase_entries(
+        actor=actor, deployment=deployment, body=wish.body, reason=wish.reason, dry_run=wish.dry_run
+    )
+    return _kept(kept, erased=not wish.dry_run)
+
+
+@router.post(
     "/{slug:name}/cache/epoch",
     operation_id="raise_epoch",
     summary="Raise the data epoch",
@@ -92,3 +124,15 @@ def epoch(request: HttpRequest, name: str, wish: EpochWish) -> EpochOut:
     actor = actor_of(request)
     deployment = access.deployment(actor, name, Verb.WRITE_CACHE)
     return EpochOut(data_epoch=caches.raise_epoch(actor=actor, deployment=deployment, reason=wish.reason))
+
+
+def _kept(kept: Kept, *, erased: bool) -> KeptOut:
+    return KeptOut(
+        key=kept.key,
+        keys=list(kept.keys),
+        invocations=len(kept.calls),
+        samples=len(kept.samples),
+        rows=kept.rows,
+        more_rows=kept.more_rows,
+        erased=erased,
+    )

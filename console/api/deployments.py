@@ -218,6 +218,7 @@ def _shown(deployment: Deployment) -> DeploymentOut:
         **_summary(deployment, latest.number),
         spec=latest.spec,
         data_epoch=deployment.data_epoch,
+        keep_invocations_days=deployment.keep_invocations_days,
         model_version=live.model_version if live else "",
         active_run=active.pk if active else None,
         resources=[_resource(row) for row in deployment.resources.all()],

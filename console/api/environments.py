@@ -95,5 +95,6 @@ def _shown(actor: Actor, environment: Environment) -> EnvironmentOut:
         tone=environment.tone,
         rules=environment.rules,
         role=access.role(actor, environment),
+        sees_inputs=access.may(actor, Verb.VIEW_INPUTS, environment),
         members=members,
     )

@@ -7,6 +7,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, model_validator
 
 from deployments.domain.environments import EnvironmentSettings, Role
+from deployments.domain.limits import MAX_KEEP_DAYS
 from deployments.domain.spec import Spec
 from deployments.domain.spec_upgrades import upgrade
 from deployments.domain.states import DeploymentStatus, RunKind, RunState, StepAction, StepState
@@ -51,10 +52,19 @@ class ArtifactOut(Schema):
 
 
 class MemberOut(Schema):
-    """A user's role in an environment."""
+    """A user's role in an environment, and whether inputs are shown to them there."""
 
     user: str
     role: Role
+    inputs: Literal["role", "granted", "withheld"] = Field(description="as the role has it, or set for this member")
+    sees_inputs: bool
+
+
+class MemberWish(Wish):
+    """A role, and whether inputs are shown to whoever has it; left out, that stays as it is."""
+
+    role: str = Field(examples=["tester"])
+    inputs: Literal["role", "granted", "withheld"] | None = None
 
 
 class EnvironmentOut(Schema):
@@ -66,6 +76,7 @@ class EnvironmentOut(Schema):
     tone: str = Field(examples=["dev"])
     rules: EnvironmentSettings
     role: Role | None = Field(description="yours")
+    sees_inputs: bool = Field(description="whether inputs are shown to you there")
     members: list[MemberOut] | None = Field(description="null unless you are one of its administrators")
 
 
@@ -76,7 +87,11 @@ class EnvironmentChange(Wish):
     title: str | None = None
     tone: str | None = Field(None, examples=["dev"])
     rules: EnvironmentSettings | None = None
-    members: dict[str, str] | None = Field(None, description="user name to role", examples=[{"ada": "deployer"}])
+    members: dict[str, str | MemberWish] | None = Field(
+        None,
+        description="user name to role, or to role and inputs",
+        examples=[{"ada": "deployer", "tom": {"role": "tester", "inputs": "withheld"}}],
+    )
 
 
 class EnvironmentWish(EnvironmentChange):
@@ -116,6 +131,7 @@ class DeploymentOut(DeploymentSummary):
 
     spec: Spec = Field(description="of the newest revision")
     data_epoch: int
+    keep_invocations_days: int = Field(description="how long test calls are kept; 0 keeps none")
     model_version: str = Field(description="of the live revision; empty while there is none")
     active_run: int | None
     resources: list[ResourceOut]
@@ -264,6 +280,61 @@ class InvocationOut(Schema):
     duration_ms: float = Field(description="as the console measured it, with the way there and back")
     timings: dict[str, Any] = Field(description="milliseconds of the parts, as the function told them")
     cut: bool = Field(description="the answer was longer than the console reads; the body is its beginning, as text")
+
+
+class KeptInvocationOut(Schema):
+    """A test call that is kept."""
+
+    id: int
+    at: datetime
+    user: str | None
+    label: str
+    request: dict[str, Any] = Field(description="body, method, headers, query and cache; omitted where it was too long")
+    response: dict[str, Any] | None
+    status: int
+    cache: str = Field(description="hit, miss, bypass, or empty")
+    key: str
+    duration_ms: float
+    timings: dict[str, Any]
+    pinned: bool = Field(description="kept beyond the deployment's days")
+
+
+class RetentionWish(Wish):
+    """How long test calls are kept."""
+
+    keep_invocations_days: int = Field(ge=0, le=MAX_KEEP_DAYS, description="0 keeps none", examples=[7])
+
+
+class RetentionOut(Schema):
+    """What holds now."""
+
+    keep_invocations_days: int
+    deleted: int = Field(description="test calls that were older")
+
+
+class InputWish(Wish):
+    """The body of a request, as the function gets it."""
+
+    body: Any = Field(examples=[{"data": [[5.1, 3.5, 1.4, 0.2]]}])
+
+
+class EraseWish(InputWish):
+    """The input to erase."""
+
+    reason: str = Field("", max_length=400, description="for the audit trail")
+    dry_run: bool = Field(False, description="only find what would go")
+
+
+class KeptOut(Schema):
+    """What is, or was, kept of one input."""
+
+    key: str = Field(description="that its answer would have now; empty without a cache")
+    keys: list[str] = Field(description="of stored answers, of whatever version and data epoch")
+    invocations: int = Field(description="test calls with the same input")
+    samples: int = Field(description="samples with the same input")
+    rows: int = Field(description="rows of it that were looked for by themselves, where rows are kept so")
+    more_rows: int = Field(description="rows that were too many for that: send them in other inputs")
+    erased: bool
 
 
 class EntriesWish(Wish):

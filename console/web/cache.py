@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from console.web import traffic
 from console.web.cache_chart import chart, live_tag, told_version, versions_of
 from console.web.cache_entries import Listed, Opened, opened, sorted_rows
-from console.web.invoke_input import BadInput, read_json
 from console.web.invoke_shape import Shape, plain_shape
 from console.web.pages import page, told
 from deployments.domain.errors import Conflict, ConsoleError, NotAllowed, NotFound, Unavailable
@@ -38,26 +37,7 @@ def cache(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         context = {**_figures(actor, found, minutes), **_entries(request, actor, found)}
     except (Conflict, Unavailable) as error:
         context = {"error": error.detail, "away": isinstance(error, Unavailable)}
-    return render(request, "cache/inspector.html", {**_frame(actor, found, _("Cache")), **context, "minutes": minutes})
-
-
-@page
-@require_http_methods(["GET", "POST"])
-def cache_find(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
-    """From an input to its key: whether it is stored, and under which name."""
-    found = access.deployment(actor, name, Verb.TEST)
-    context: dict[str, Any] = {"given": request.POST.get("body", "")}
-    if request.method == "POST":
-        try:
-            body = _shape(found).wrap(read_json(context["given"]))
-            context["key"] = invocations.key_of(actor=actor, deployment=found, body=body)
-            context["entry"] = _opened_or_none(actor, found, context["key"])
-        except (NotAllowed, NotFound):
-            raise
-        except (BadInput, ConsoleError) as error:
-            context["error"] = error
-    status = 422 if context.get("error") else 200
-    return render(request, "cache/find.html", {**_frame(actor, found, _("Input to key")), **context}, status=status)
+    return render(request, "cache/inspector.html", {**frame(actor, found, _("Cache")), **context, "minutes": minutes})
 
 
 @page
@@ -65,6 +45,7 @@ def cache_find(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
 def cache_compare(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
     """Score the input of a stored answer afresh, without touching the cache, and show both."""
     found = access.deployment(actor, name, Verb.TEST)
+    access.require(actor, Verb.VIEW_INPUTS, found.environment, subject=name)
     key = request.POST.get("key", "")
     back = {"key": key}
     with told(request):
@@ -74,14 +55,17 @@ def cache_compare(request: HttpRequest, actor: Actor, name: str) -> HttpResponse
                 _("The input of this answer was not kept whole."),
                 action=_("Send the input from the test form instead."),
             )
-        row, _answer = invocations.invoke(
+        row, answer = invocations.invoke(
             actor=actor,
             deployment=found,
-            body=_shape(found).wrap(entry.input),
+            body=shape(found).wrap(entry.input),
             cache="no-store",
             label=_("Compared with the cache"),
         )
-        back["fresh"] = str(row.pk)
+        if row.pk is None:
+            say_compared(request, stored=entry.output, fresh=answer.body)
+        else:
+            back["fresh"] = str(row.pk)
     return redirect(f"{reverse('web:cache', args=[name])}?{urlencode(back)}#entry")
 
 
@@ -113,7 +97,7 @@ def cache_delete(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
             "deletion": deletion,
             "live": version == live_tag(found),
         }
-        return render(request, "cache/delete.html", {**_frame(actor, found, _("Delete entries")), **context})
+        return render(request, "cache/delete.html", {**frame(actor, found, _("Delete entries")), **context})
     text = ngettext("%(n)d entry deleted.", "%(n)d entries deleted.", deletion.count) % {"n": deletion.count}
     if deletion.complete:
         messages.success(request, text)
@@ -142,11 +126,19 @@ def cache_epoch(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
             return redirect("web:cache", name)
     status = 422 if context.get("error") else 200
     return render(
-        request, "cache/epoch.html", {**_frame(actor, found, _("Raise the data epoch")), **context}, status=status
+        request, "cache/epoch.html", {**frame(actor, found, _("Raise the data epoch")), **context}, status=status
     )
 
 
-def _frame(actor: Actor, found: Deployment, title: str) -> dict[str, Any]:
+def say_compared(request: HttpRequest, *, stored: Any, fresh: Any) -> None:
+    """Tell how a stored answer compares with a fresh one where calls are not kept, so that no page can show both."""
+    if fresh == stored:
+        messages.success(request, _("Scored now, the answer equals the stored one."))
+    else:
+        messages.warning(request, _("Scored now, the answer differs from the stored one."))
+
+
+def frame(actor: Actor, found: Deployment, title: str) -> dict[str, Any]:
     """What every page of one cache shows around its matter."""
     crumbs = [
         (_("Deployments"), reverse("web:deployments")),
@@ -231,7 +223,7 @@ def _fresh(request: HttpRequest, actor: Actor, found: Deployment, entry: Opened 
     is_number = number.isdecimal() and len(number) < 19
     if entry is None or not is_number or not access.may(actor, Verb.VIEW_INPUTS, found.environment):
         return None
-    made = invocations.history(actor=actor, deployment=found).filter(pk=int(number)).first()
+    made = invocations.history(actor=actor, deployment=found, everyone=True).filter(pk=int(number)).first()
     same = made is not None and made.key.rpartition(":")[2] == entry.row.digest
     return made if same else None
 
@@ -241,5 +233,5 @@ def _keeps_whole(found: Deployment) -> bool:
     return (found.live_revision or found.latest_revision()).spec.cache.store_input == "whole"
 
 
-def _shape(found: Deployment) -> Shape:
+def shape(found: Deployment) -> Shape:
     return plain_shape((found.live_revision or found.latest_revision()).spec)

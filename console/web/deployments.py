@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -22,7 +24,7 @@ from console.web.traffic import told as told_figures
 from deployments.domain.errors import Conflict, NotFound, Unavailable
 from deployments.domain.spec import Spec
 from deployments.domain.states import RunKind, RunState
-from deployments.models import Deployment, Revision, Sighting
+from deployments.models import Deployment, Invocation, Revision, Sighting
 from deployments.services import access, caches
 from deployments.services.access import Actor, Verb
 from deployments.services.deployments import forget_deployment, may_forget
@@ -80,7 +82,7 @@ def deployment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         "revision_count": found.revisions.count(),
         "compare": _compared(revisions, live),
         "resources": found.resources.all(),
-        "invocations": found.invocations.select_related("user")[:INVOCATIONS_SHOWN] if inputs else [],
+        "invocations": _recent_calls(found) if inputs else [],
         "may_see_inputs": inputs,
         "may_deploy": access.may(actor, Verb.DEPLOY, found.environment),
         "may_test": access.may(actor, Verb.TEST, found.environment),
@@ -198,6 +200,10 @@ def function_url(of: Deployment) -> str:
         return str(live_function(of).outputs["url"])
     except Conflict:
         return ""
+
+
+def _recent_calls(found: Deployment) -> QuerySet[Invocation]:
+    return found.invocations.all().kept(timezone.now()).select_related("user")[:INVOCATIONS_SHOWN]
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ def environment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         "rules": _told_rules(found.rules),
         "members": found.memberships.select_related("user"),
         "roles": Membership.ROLES,
+        "input_rights": Membership.Inputs.choices,
         "deployments": access.deployments(actor).filter(environment=found),
         "may_manage": access.may(actor, Verb.MANAGE, found),
     }
@@ -177,7 +178,7 @@ def member_set(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
     found = access.environment(actor, name, Verb.MANAGE)
     user, role = request.POST.get("user", "").strip(), request.POST.get("role", "")
     with told(request):
-        set_member(actor=actor, environment=found, username=user, role=role)
+        set_member(actor=actor, environment=found, username=user, role=role, inputs=request.POST.get("inputs") or None)
         messages.success(request, _("%(user)s is now %(role)s.") % {"user": user, "role": role})
     return redirect("web:environment", name)
 

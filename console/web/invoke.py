@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -63,15 +64,14 @@ def test_again(request: HttpRequest, actor: Actor, name: str, number: int) -> Ht
     with told(request):
         if kept.request.get("omitted"):
             raise BadKept(_("This input was too long to be kept."), action=_("Fill it in again."))
-        made = _send(actor, found, as_filled(kept))
-        return redirect(_address(found, [made]))
+        return _answered(request, actor, found, [_send(actor, found, as_filled(kept))])
     return redirect("web:test", name)
 
 
 @page
 @require_POST
 def test_pin(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
-    """Keep a call longer than its 30 days, or no longer."""
+    """Keep a call longer than the deployment keeps others, or no longer."""
     found = access.deployment(actor, name, Verb.TEST)
     invocations.pin(actor=actor, deployment=found, number=number, pinned=request.POST.get("pinned") == "yes")
     return redirect(f"{reverse('web:test', args=[name])}#history")
@@ -104,6 +104,8 @@ def _frame(actor: Actor, found: Deployment) -> dict[str, Any]:
         "live": found.live_revision,
         "version": live_tag(found),
         "may_deploy": access.may(actor, Verb.DEPLOY, found.environment),
+        "may_inputs": access.may(actor, Verb.VIEW_INPUTS, found.environment),
+        "kept_days": found.keep_invocations_days,
     }
 
 
@@ -128,12 +130,25 @@ def _sent(request: HttpRequest, actor: Actor, found: Deployment, filled: Filled)
     calls = [_send(actor, found, filled)]
     if wish == "twice":
         calls.append(_send(actor, found, filled, cache=_second(filled.cache, calls[0])))
-    return redirect(_address(found, calls, tab=request.POST.get("tab", "")))
+    return _answered(request, actor, found, calls, tab=request.POST.get("tab", ""))
+
+
+def _answered(
+    request: HttpRequest, actor: Actor, found: Deployment, calls: Sequence[Invocation], *, tab: str = ""
+) -> HttpResponse:
+    """To the address of the result; where calls are not kept there is none, and this answer alone shows it."""
+    if all(call.pk for call in calls):
+        return redirect(_address(found, calls, tab=tab))
+    shape, failure = _shape(actor, found)
+    url, start = str(invocations.live_function(found).outputs["url"]), as_filled(calls[0])
+    context = {**_frame(actor, found), "url": url, "failure": failure, **form(shape, start, tab=tab)}
+    context |= _beside(request, actor, found, shape, start, calls, url=url)
+    return render(request, "invoke/test.html", context)
 
 
 def _sample_name(actor: Actor, found: Deployment, number: str, filled: Filled) -> str:
     """The name of the sample that the form began with, if it is sent as it was."""
-    if not _is_number(number):
+    if not _is_number(number) or not access.may(actor, Verb.VIEW_INPUTS, found.environment):
         return ""
     sample = invocations.samples(actor=actor, deployment=found).filter(pk=int(number)).first()
     return sample.name if sample is not None and sample.body == filled.body else ""
@@ -206,17 +221,20 @@ def _action(error: BadInput | ConsoleError) -> str:
 def _asked_for(request: HttpRequest, actor: Actor, found: Deployment) -> list[Invocation]:
     """The calls that the address names, in its order; what is no call of this deployment is left out."""
     numbers = [int(text) for text in request.GET.get("result", "").split(",") if _is_number(text)][:2]
-    kept = {
-        call.pk: call
-        for call in invocations.history(actor=actor, deployment=found, everyone=True).filter(pk__in=numbers)
-    }
+    kept = {call.pk: call for call in _seen(actor, found).filter(pk__in=numbers)}
     return [kept[number] for number in numbers if number in kept]
+
+
+def _seen(actor: Actor, found: Deployment) -> QuerySet[Invocation]:
+    """The calls that the actor may see: the team's, or their own alone."""
+    everyone = access.may(actor, Verb.VIEW_INPUTS, found.environment)
+    return invocations.history(actor=actor, deployment=found, everyone=everyone)
 
 
 def _start(request: HttpRequest, actor: Actor, found: Deployment, shape: Shape, calls: Sequence[Invocation]) -> Filled:
     """What the form begins with: what was sent, a sample, an entry of the cache, else the model's own example."""
     number = request.GET.get("sample", "")
-    if _is_number(number):
+    if _is_number(number) and access.may(actor, Verb.VIEW_INPUTS, found.environment):
         sample = invocations.samples(actor=actor, deployment=found).filter(pk=int(number)).first()
         if sample is not None:
             return plain(shape, sample.body, label=sample.name)
@@ -231,8 +249,7 @@ def _start(request: HttpRequest, actor: Actor, found: Deployment, shape: Shape, 
     again = request.GET.get("again", "")
     kept = calls[0] if calls else None
     if kept is None and _is_number(again):
-        everyone = invocations.history(actor=actor, deployment=found, everyone=True)
-        kept = everyone.filter(pk=int(again)).first()
+        kept = _seen(actor, found).filter(pk=int(again)).first()
     if kept is not None and not kept.request.get("omitted"):
         return as_filled(kept)
     return plain(shape, None, label="")
@@ -249,9 +266,10 @@ def _beside(
     url: str,
 ) -> dict[str, Any]:
     """The result, the snippets, the samples and the history."""
-    everyone = request.GET.get("team") == "1"
+    inputs = access.may(actor, Verb.VIEW_INPUTS, found.environment)
+    everyone = inputs and request.GET.get("team") == "1"
     history = list(invocations.history(actor=actor, deployment=found, everyone=everyone)[:HISTORY_SHOWN])
-    samples = list(invocations.samples(actor=actor, deployment=found))
+    samples = list(invocations.samples(actor=actor, deployment=found)) if inputs else []
     number = request.GET.get("sample", "")
     return {
         "result": result_of(calls),

@@ -19,6 +19,7 @@ from deployments.services.tokens import DEFAULT_DAYS, create_token, revoke_token
 
 SCOPES = [
     ("read", gettext_lazy("read: see deployments, runs, logs and statistics")),
+    ("inputs", gettext_lazy("inputs: see what was sent, find and erase it")),
     ("test", gettext_lazy("test: send inputs to functions")),
     ("deploy", gettext_lazy("deploy: upload, define, run, cancel, destroy")),
     ("cache:write", gettext_lazy("cache:write: delete entries, raise the data epoch")),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.web import audit, cache, deployments, environments, home, invoke, runs, tokens, traffic
+from console.web import audit, cache, cache_find, deployments, environments, home, invoke, kept, runs, tokens, traffic
 from console.web.wizard.urls import urlpatterns as wizard_urls
 
 app_name = "web"
@@ -26,10 +26,12 @@ urlpatterns = [
     path("deployments/<slug:name>/test/<int:number>/pin/", invoke.test_pin, name="test_pin"),
     path("deployments/<slug:name>/samples/<int:number>/delete/", invoke.sample_delete, name="sample_delete"),
     path("deployments/<slug:name>/cache/", cache.cache, name="cache"),
-    path("deployments/<slug:name>/cache/find/", cache.cache_find, name="cache_find"),
+    path("deployments/<slug:name>/cache/find/", cache_find.cache_find, name="cache_find"),
+    path("deployments/<slug:name>/cache/erase/", cache_find.cache_erase, name="cache_erase"),
     path("deployments/<slug:name>/cache/compare/", cache.cache_compare, name="cache_compare"),
     path("deployments/<slug:name>/cache/delete/", cache.cache_delete, name="cache_delete"),
     path("deployments/<slug:name>/cache/epoch/", cache.cache_epoch, name="cache_epoch"),
+    path("deployments/<slug:name>/kept/", kept.kept, name="kept"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/log/", runs.run_log, name="run_log"),

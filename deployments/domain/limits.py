@@ -13,4 +13,5 @@ MAX_ROWS = 1_000_000
 MAX_INSTANCES = 32
 MAX_LOG_LINE = 8_192
 MAX_LOCAL_CACHE_MB = 1_024
+MAX_KEEP_DAYS = 366
 MAX_PREDICT_SECONDS = 230  # Azure's load balancer gives up on a request then

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from ..domain import limits
 from ..domain.names import new_uid, resource_name
 from ..domain.resources import DeploymentRef
 from ..domain.spec import Spec
@@ -69,6 +70,9 @@ class Deployment(models.Model):
         "deployments.Revision", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     data_epoch = models.PositiveIntegerField(_("data epoch"), default=0)
+    keep_invocations_days = models.PositiveSmallIntegerField(
+        _("days that test calls are kept"), default=30, help_text=_("0: none are kept")
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords(excluded_fields=["live_revision"])
@@ -84,6 +88,11 @@ class Deployment(models.Model):
         ordering = ["name"]
         verbose_name = _("deployment")
         verbose_name_plural = _("deployments")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(keep_invocations_days__lte=limits.MAX_KEEP_DAYS), name="invocations_kept_a_year_at_most"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -50,7 +50,12 @@ class Environment(models.Model):
 
 
 class Membership(models.Model):
-    """The role of one user in one environment."""
+    """The role of one user in one environment, and whether they see there what was sent."""
+
+    class Inputs(models.TextChoices):
+        ROLE = "role", _("as the role has it")
+        GRANTED = "granted", _("seen")
+        WITHHELD = "withheld", _("not seen")
 
     ROLES = [
         (Role.VIEWER.value, _("Viewer")),
@@ -61,6 +66,13 @@ class Membership(models.Model):
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(_("role"), max_length=10, choices=ROLES, default=Role.VIEWER.value)
+    inputs = models.CharField(
+        _("inputs"),
+        max_length=10,
+        choices=Inputs.choices,
+        default=Inputs.ROLE,
+        help_text=_("Whether what was sent to functions is shown; by the role it is from the tester on."),
+    )
     history = HistoricalRecords()
 
     class Meta:
@@ -72,5 +84,17 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return f"{self.user} · {self.environment} · {self.role}"
 
+    @property
+    def sees_inputs(self) -> bool:
+        """By the administrators' word where they gave one, else by the role."""
+        if self.inputs == self.Inputs.ROLE:
+            return Role(self.role).includes(Role.TESTER)
+        return self.inputs == self.Inputs.GRANTED
+
     def as_dict(self) -> dict[str, Any]:
-        return {"user": self.user.get_username(), "role": self.role}
+        return {
+            "user": self.user.get_username(),
+            "role": self.role,
+            "inputs": self.inputs,
+            "sees_inputs": self.sees_inputs,
+        }

@@ -1,8 +1,30 @@
 """Test calls and the named inputs that are kept."""
 
+from datetime import datetime, timedelta
+from typing import Self
+
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from .deployments import Deployment
+
+
+class InvocationQuerySet(models.QuerySet["Invocation"]):
+    """Reads of test calls, as long as their deployment keeps them."""
+
+    def overdue(self, now: datetime) -> Self:
+        """Those that were kept as long as they are to be; where none are kept, pinned ones as well."""
+        gone = Q(deployment__keep_invocations_days=0)
+        kept = Deployment.objects.exclude(keep_invocations_days=0).values_list("keep_invocations_days", flat=True)
+        for days in kept.order_by().distinct():
+            gone |= Q(deployment__keep_invocations_days=days, at__lt=now - timedelta(days=days), pinned=False)
+        return self.filter(gone)
+
+    def kept(self, now: datetime) -> Self:
+        """The others, whether or not those that are overdue have been deleted yet."""
+        return self.exclude(pk__in=self.overdue(now).values("pk"))
 
 
 class Invocation(models.Model):
@@ -20,6 +42,8 @@ class Invocation(models.Model):
     duration_ms = models.FloatField(default=0)
     timings = models.JSONField(default=dict)
     pinned = models.BooleanField(default=False)
+
+    objects = InvocationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

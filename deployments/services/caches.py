@@ -45,7 +45,7 @@ def statistics(*, actor: Actor, deployment: Deployment, minutes: int = 1440) -> 
     Raises NotAllowed, Conflict where there is no cache, Unavailable while it does not answer.
     """
     require(actor, Verb.VIEW, deployment.environment, subject=deployment.name)
-    with _client(deployment) as (client, address):
+    with connected(deployment) as (client, address):
         return read_statistics(client, KeySpace(address.prefix), minutes=minutes, address=str(address))
 
 
@@ -57,7 +57,7 @@ def entries(
     `match` is part of a key, or a glob with `*` and `?` over what follows the prefix. Raises as `statistics`.
     """
     require(actor, Verb.VIEW, deployment.environment, subject=deployment.name)
-    with _client(deployment) as (client, address):
+    with connected(deployment) as (client, address):
         return inspector.list_entries(
             client,
             KeySpace(address.prefix),
@@ -72,7 +72,7 @@ def entries(
 def entry(*, actor: Actor, deployment: Deployment, key: str) -> EntryDetail:
     """One entry with what is stored. Raises NotFound for what is not an entry of this deployment."""
     require(actor, Verb.VIEW, deployment.environment, subject=deployment.name)
-    with _client(deployment) as (client, address):
+    with connected(deployment) as (client, address):
         return inspector.read_entry(
             client,
             KeySpace(address.prefix),
@@ -104,7 +104,7 @@ def delete_entries(
         )
     if keys is not None and len(keys) > MOST_KEYS:
         raise ConsoleError(f"More than {MOST_KEYS} keys at once.", action="Give a match, or fewer keys.", field="keys")
-    with _client(deployment) as (client, address):
+    with connected(deployment) as (client, address):
         space = KeySpace(address.prefix)
         if keys is not None:
             deletion = _delete_named(client, space, list(dict.fromkeys(keys)), dry_run)
@@ -136,8 +136,8 @@ def raise_epoch(*, actor: Actor, deployment: Deployment, reason: str) -> int:
             field="reason",
         )
     epoch = deployment.data_epoch + 1
-    if _address(deployment) is not None:
-        with _client(deployment) as (client, address):
+    if has_cache(deployment):
+        with connected(deployment) as (client, address):
             epoch = int(cast(int, client.eval(_RAISE, 1, KeySpace(address.prefix).epoch, str(deployment.data_epoch))))
     with transaction.atomic():
         row = Deployment.objects.select_for_update().get(pk=deployment.pk)
@@ -152,6 +152,33 @@ def raise_epoch(*, actor: Actor, deployment: Deployment, reason: str) -> int:
         )
     deployment.data_epoch = row.data_epoch
     return row.data_epoch
+
+
+@contextmanager
+def connected(deployment: Deployment) -> Iterator[tuple["redis.Redis", CacheAddress]]:
+    """A connection to the deployment's cache; a password that is refused is read anew for the next one.
+
+    Raises Conflict where there is no cache, Unavailable while it does not answer.
+    """
+    address = _address(deployment)
+    if address is None:
+        raise Conflict(
+            f"{deployment.name} has no cache.",
+            code="no_cache",
+            cause="It is not deployed yet, was destroyed, or its cache is switched off.",
+            action="Deploy it with the cache on.",
+        )
+    try:
+        with opened(address) as client:
+            yield client, address
+    except SignInRefused:
+        drop_held(deployment, CACHE)
+        raise
+
+
+def has_cache(deployment: Deployment) -> bool:
+    """Whether a cache of it is there, answering or not."""
+    return _address(deployment) is not None
 
 
 def _delete_named(client: "redis.Redis", space: KeySpace, keys: list[str], dry_run: bool) -> Deletion:
@@ -169,25 +196,6 @@ def _delete_matching(client: "redis.Redis", space: KeySpace, match: str, version
         else:
             count += len(batch) if dry_run else inspector.unlink(client, space, batch)
     return Deletion(count, complete=complete, dry_run=dry_run)
-
-
-@contextmanager
-def _client(deployment: Deployment) -> Iterator[tuple["redis.Redis", CacheAddress]]:
-    """A connection to the deployment's cache; a password that is refused is read anew for the next one."""
-    address = _address(deployment)
-    if address is None:
-        raise Conflict(
-            f"{deployment.name} has no cache.",
-            code="no_cache",
-            cause="It is not deployed yet, was destroyed, or its cache is switched off.",
-            action="Deploy it with the cache on.",
-        )
-    try:
-        with opened(address) as client:
-            yield client, address
-    except SignInRefused:
-        drop_held(deployment, CACHE)
-        raise
 
 
 def _address(deployment: Deployment) -> CacheAddress | None:

@@ -25,13 +25,14 @@ def save_environment(
     title: str | None = None,
     tone: str | None = None,
     rules: Mapping[str, Any] | None = None,
-    members: Mapping[str, str] | None = None,
+    members: Mapping[str, str | Mapping[str, str | None]] | None = None,
 ) -> Environment:
     """Create the environment, or change it; what is None stays as it is.
 
-    `members` maps user names to roles and replaces all that are there. Only administrators of the site make an
-    environment. Raises NotAllowed, NotFound where the actor may not know of it, SpecInvalid with each field at
-    fault, or Conflict when the target of an environment with deployments would change.
+    `members` maps user names to roles, or to a role and whether they see inputs, and replaces all that are there;
+    who stays and is given a role alone keeps the rest. Only administrators of the site make an environment.
+    Raises NotAllowed, NotFound where the actor may not know of it, SpecInvalid with each field at fault, or
+    Conflict when the target of an environment with deployments would change.
     """
     found = Environment.objects.filter(name=name).first()
     if found is None:
@@ -50,7 +51,7 @@ def save_environment(
     problems += _problems(changed)
     if problems:
         raise SpecInvalid(problems)
-    roles = None if members is None else _roles(members)
+    chosen = None if members is None else _members(members)
     if found and "target" in changed and target != found.target and found.deployments.exists():
         raise Conflict(
             f"The target of {name} cannot change: it has deployments",
@@ -63,23 +64,27 @@ def save_environment(
     try:
         with transaction.atomic():
             environment.save()
-            if roles is not None:
-                _replace_members(environment, roles)
+            if chosen is not None:
+                _replace_members(environment, chosen)
             audit.record(actor, "change_environment" if found else "create_environment", name, environment=environment)
     except IntegrityError:
         raise Conflict(f"The name {name} is taken", action="Choose another name.", field="name") from None
     return environment
 
 
-def set_member(*, actor: Actor, environment: Environment, username: str, role: str) -> Membership:
-    """Give a user a role, in place of the one they had. Raises NotAllowed, NotFound or SpecInvalid."""
+def set_member(
+    *, actor: Actor, environment: Environment, username: str, role: str, inputs: str | None = None
+) -> Membership:
+    """Give a user a role, in place of the one they had, and say whether they see inputs; None leaves that as it is.
+
+    `inputs` is role, granted or withheld. Raises NotAllowed, NotFound or SpecInvalid.
+    """
     require(actor, Verb.MANAGE, environment)
-    ((user, chosen),) = _roles({username: role}).items()
+    ((user, chosen),) = _members({username: role if inputs is None else {"role": role, "inputs": inputs}}).items()
     with transaction.atomic():
-        membership, _created = Membership.objects.update_or_create(
-            environment=environment, user=user, defaults={"role": chosen}
-        )
-        audit.record(actor, "set_member", f"{username} {chosen}", environment=environment)
+        membership, _created = Membership.objects.update_or_create(environment=environment, user=user, defaults=chosen)
+        told = role if inputs is None else f"{role}, inputs {inputs}"
+        audit.record(actor, "set_member", f"{username} {told}", environment=environment)
     return membership
 
 
@@ -120,23 +125,29 @@ def _problems(changed: Mapping[str, Any]) -> list[tuple[str, str]]:
     return problems
 
 
-def _roles(members: Mapping[str, str]) -> dict[Any, Role]:
-    """Users and their roles. Raises SpecInvalid for a user or a role that is not there."""
+def _members(members: Mapping[str, str | Mapping[str, str | None]]) -> dict[Any, dict[str, str]]:
+    """Users and the fields of their memberships. Raises SpecInvalid for a user or a choice that is not there."""
     users = {user.get_username(): user for user in get_user_model().objects.filter(username__in=list(members))}
-    problems = []
-    for username, role in members.items():
+    problems, found = [], {}
+    for username, wish in members.items():
+        fields = {"role": wish} if isinstance(wish, str) else {name: value for name, value in wish.items() if value}
         if username not in users:
             problems.append((f"members.{username}", "there is no such user"))
-        elif role not in list(Role):
+        elif fields.get("role") not in list(Role):
             problems.append((f"members.{username}", f"choose one of {', '.join(Role)}"))
+        elif fields.get("inputs", Membership.Inputs.ROLE) not in Membership.Inputs.values:
+            choices = ", ".join(Membership.Inputs.values)
+            problems.append((f"members.{username}.inputs", f"choose one of {choices}"))
+        else:
+            found[users[username]] = fields
     if problems:
         raise SpecInvalid(problems)
-    return {users[username]: Role(role) for username, role in members.items()}
+    return found
 
 
-def _replace_members(environment: Environment, roles: Mapping[Any, Role]) -> None:
+def _replace_members(environment: Environment, chosen: Mapping[Any, Mapping[str, str]]) -> None:
     """Row by row, so that the history tells each change."""
-    for membership in environment.memberships.exclude(user__in=list(roles)):
+    for membership in environment.memberships.exclude(user__in=list(chosen)):
         membership.delete()
-    for user, role in roles.items():
-        Membership.objects.update_or_create(environment=environment, user=user, defaults={"role": role})
+    for user, fields in chosen.items():
+        Membership.objects.update_or_create(environment=environment, user=user, defaults=fields)

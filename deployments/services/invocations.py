@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from .. import audit
+from .. import audit, policy
 from ..domain.errors import Conflict, ConsoleError, NotFound
 from ..domain.states import DeploymentStatus
 from ..engine.binding import target_of
@@ -20,7 +19,6 @@ from ..policy import Actor, Verb
 from .access import require
 from .held import drop_held, held_secrets
 
-KEPT = timedelta(days=30)
 MOST_KEPT_BYTES = 256 * 1024  # of a request, and of an answer
 MOST_SAMPLES = 200
 
@@ -36,30 +34,33 @@ def invoke(
     cache: CacheUse = "default",
     label: str = "",
 ) -> tuple[Invocation, Answer]:
-    """Call the deployment's function and keep what was sent and what came back, for 30 days.
+    """Call the deployment's function and keep what was sent and what came back, for the deployment's days.
 
-    Raises NotAllowed, Conflict where nothing is live, ConsoleError for a call that may not be made,
-    Unavailable where the function does not answer.
+    Where it keeps none, the call has no number and is nowhere but in the answer. Raises NotAllowed, Conflict where
+    nothing is live, ConsoleError for a call that may not be made, Unavailable where the function does not answer.
     """
     require(actor, Verb.TEST, deployment.environment, subject=deployment.name)
     row = live_function(deployment)
     call = Call(body=body, method=method.upper(), headers=headers, query=query, cache=cache)
-    answer = _send(deployment, row, str(row.outputs["url"]), call)
+    answer = call_function(deployment, row, str(row.outputs["url"]), call)
     request = {"body": body, "method": call.method, "headers": dict(headers or {}), "query": dict(query or {})}
+    invocation = Invocation(
+        deployment=deployment,
+        user=actor.user,
+        at=timezone.now(),
+        label=label[:120],
+        request={**(request if _fits(request) else {"omitted": True}), "cache": cache},
+        response={"body": answer.body if _fits(answer.body) else None, "omitted": not _fits(answer.body)},
+        status=answer.status,
+        cache=answer.cache or "",
+        key=answer.key,
+        duration_ms=answer.duration_ms,
+        timings=answer.timings,
+    )
     with transaction.atomic():
-        invocation = Invocation.objects.create(
-            deployment=deployment,
-            user=actor.user,
-            label=label[:120],
-            request={**(request if _fits(request) else {"omitted": True}), "cache": cache},
-            response={"body": answer.body if _fits(answer.body) else None, "omitted": not _fits(answer.body)},
-            status=answer.status,
-            cache=answer.cache or "",
-            key=answer.key,
-            duration_ms=answer.duration_ms,
-            timings=answer.timings,
-        )
-        Invocation.objects.filter(at__lt=timezone.now() - KEPT, pinned=False).delete()
+        # Asked anew: it may have been lowered while the function took its time.
+        if Deployment.objects.filter(pk=deployment.pk, keep_invocations_days__gt=0).exists():
+            invocation.save()
         audit.record(actor, "invoke", deployment.name, environment=deployment.environment)
     return invocation, answer
 
@@ -80,48 +81,42 @@ def live_function(deployment: Deployment) -> ManagedResource:
 
 
 def description(*, actor: Actor, deployment: Deployment) -> dict[str, Any]:
-    """The function's own OpenAPI document: what it takes, with an example. Raises as `invoke`."""
+    """The function's own OpenAPI document: what it takes, with an example for whoever may see inputs.
+
+    Raises as `invoke`.
+    """
     require(actor, Verb.TEST, deployment.environment, subject=deployment.name)
     row = live_function(deployment)
     url = urlsplit(str(row.outputs["url"]))
-    answer = _send(deployment, row, f"{url.scheme}://{url.netloc}/openapi.json", Call(body=None, method="GET"))
-    return answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
-
-
-def key_of(*, actor: Actor, deployment: Deployment, body: Any) -> str:
-    """The cache key of an input: the function scores it without touching the cache and tells. Raises as `invoke`."""
-    require(actor, Verb.TEST, deployment.environment, subject=deployment.name)
-    row = live_function(deployment)
-    answer = _send(deployment, row, str(row.outputs["url"]), Call(body=body, cache="no-store"))
-    if answer.key:
-        return answer.key
-    told = answer.body.get("error") if isinstance(answer.body, dict) else None
-    raise ConsoleError(
-        str(told.get("message")) if isinstance(told, dict) else f"The function answered {answer.status}.",
-        action=str(told.get("hint", "")) if isinstance(told, dict) else "",
-        field="body",
-        code="no_key",
-    )
+    answer = call_function(deployment, row, f"{url.scheme}://{url.netloc}/openapi.json", Call(body=None, method="GET"))
+    document = answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
+    may_see = policy.may(actor, Verb.VIEW_INPUTS, deployment.environment)
+    return document if may_see else _without_examples(document)
 
 
 def history(*, actor: Actor, deployment: Deployment, everyone: bool = False) -> QuerySet[Invocation]:
-    """Test calls that are still kept, newest first: the actor's own, or the whole team's."""
-    require(actor, Verb.VIEW_INPUTS, deployment.environment, subject=deployment.name)
-    kept = Q(at__gte=timezone.now() - KEPT) | Q(pinned=True)
-    found = Invocation.objects.filter(kept, deployment=deployment).select_related("user")
+    """Test calls that are still kept, newest first: the actor's own, or for who may see inputs the whole team's."""
+    verb = Verb.VIEW_INPUTS if everyone else Verb.TEST
+    require(actor, verb, deployment.environment, subject=deployment.name)
+    found = Invocation.objects.filter(deployment=deployment).kept(timezone.now()).select_related("user")
     return found if everyone else found.filter(user=actor.user)
 
 
 def invocation(*, actor: Actor, deployment: Deployment, number: int) -> Invocation:
-    """One kept call of anybody in the team. Raises NotFound."""
-    found = history(actor=actor, deployment=deployment, everyone=True).filter(pk=number).first()
+    """One kept call: the actor's own, or for who may see inputs anybody's. Raises NotFound or NotAllowed."""
+    own = history(actor=actor, deployment=deployment).filter(pk=number).first()
+    found = own or history(actor=actor, deployment=deployment, everyone=True).filter(pk=number).first()
     if found is None:
-        raise NotFound("There is no such call.", cause="Calls are kept for 30 days.", action="Send the input again.")
+        raise NotFound(
+            "There is no such call.",
+            cause=f"Calls are kept for {deployment.keep_invocations_days} days.",
+            action="Send the input again.",
+        )
     return found
 
 
 def pin(*, actor: Actor, deployment: Deployment, number: int, pinned: bool) -> Invocation:
-    """Keep a call beyond its 30 days, or no longer. Raises NotFound or NotAllowed."""
+    """Keep a call beyond its days, or no longer. Raises NotFound or NotAllowed."""
     require(actor, Verb.TEST, deployment.environment, subject=deployment.name)
     found = invocation(actor=actor, deployment=deployment, number=number)
     found.pinned = pinned
@@ -176,13 +171,27 @@ def delete_sample(*, actor: Actor, deployment: Deployment, number: int) -> None:
         audit.record(actor, "delete_sample", f"{deployment.name}: {found.name}", environment=deployment.environment)
 
 
-def _send(deployment: Deployment, row: ManagedResource, url: str, call: Call) -> Answer:
+def call_function(deployment: Deployment, row: ManagedResource, url: str, call: Call) -> Answer:
+    """Call an address of the function with its key; asks nobody and keeps nothing. Raises as `invoker.send`."""
     answer = send(url, call, function_key=held_secrets(deployment, row.key).get("key", ""))
     if answer.status != 401:
         return answer
     # The key was changed since it was read: once more with the new one.
     drop_held(deployment, row.key)
     return send(url, call, function_key=held_secrets(deployment, row.key).get("key", ""))
+
+
+def _without_examples(document: Any, *, names: bool = False) -> Any:
+    """An OpenAPI document without what inputs look like; where the members are `names`, one may be called example."""
+    if isinstance(document, list):
+        return [_without_examples(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        name: _without_examples(value, names=name == "properties" and not names)
+        for name, value in document.items()
+        if names or name not in ("example", "examples")
+    }
 
 
 def _fits(value: Any) -> bool:

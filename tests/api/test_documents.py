@@ -17,7 +17,8 @@ OPERATIONS = {
     "upload_artifact", "list_environments", "create_environment", "get_environment", "put_environment",
     "list_deployments", "create_deployment", "get_deployment", "put_deployment", "forget_deployment",
     "list_revisions", "list_runs_of_deployment", "start_run", "invoke", "get_cache", "list_entries", "get_entry",
-    "delete_entries", "raise_epoch", "list_runs", "get_run", "list_events", "cancel_run", "retry_run", "healthz",
+    "delete_entries", "raise_epoch", "list_invocations", "put_retention", "find_input", "erase_input",
+    "list_runs", "get_run", "list_events", "cancel_run", "retry_run", "healthz",
     "readyz",
 }  # fmt: skip
 # Whether a run can move is a matter of the machine: it has tests of its own.

@@ -13,7 +13,7 @@ def test_an_administrator_of_the_site_makes_one(api: Api) -> None:
     shown = api("GET", "/environments/prod").json()
     assert shown == made.json()
     assert (shown["rules"]["max_cache_mb"], shown["rules"]["allow_code"], shown["role"]) == (128, True, "admin")
-    assert shown["members"] == [{"user": "ada", "role": "deployer"}]
+    assert shown["members"] == [{"user": "ada", "role": "deployer", "inputs": "role", "sees_inputs": True}]
     assert api("POST", "/environments", wish).status_code == 409
 
 
@@ -22,7 +22,7 @@ def test_what_is_left_out_stays(api: Api) -> None:
     factories.member("ada", factories.environment(), "viewer")
     changed = api("PUT", "/environments/paper", {"title": "On paper"})
     assert (changed.status_code, changed.json()["title"]) == (200, "On paper")
-    assert changed.json()["members"] == [{"user": "ada", "role": "viewer"}]
+    assert changed.json()["members"] == [{"user": "ada", "role": "viewer", "inputs": "role", "sees_inputs": False}]
     assert api("PUT", "/environments/paper", {"members": {}}).json()["members"] == []
     assert not Membership.objects.exists()
     assert api("PUT", "/environments/new", {"target": "paper"}).status_code == 201

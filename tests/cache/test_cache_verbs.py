@@ -9,7 +9,8 @@ from deployments.domain.environments import Role
 from deployments.domain.errors import Conflict, ConsoleError, NotAllowed, NotFound, Unavailable
 from deployments.models import AuditEntry, Deployment
 from deployments.services import caches, held
-from deployments.services.invocations import invoke, key_of
+from deployments.services.inputs import find_entries
+from deployments.services.invocations import invoke
 from tests import factories, live
 
 
@@ -20,7 +21,8 @@ def test_what_was_scored_is_found_and_counted(digits: Deployment, function: live
     _, hit = invoke(actor=actor, deployment=digits, body={"data": [function.rows[0]]})
     assert (miss.cache, hit.cache, missed.cache) == ("miss", "hit", "miss")
     (row,) = caches.entries(actor=actor, deployment=digits).entries
-    assert row.key == miss.key == key_of(actor=actor, deployment=digits, body={"data": [function.rows[0]]})
+    assert row.key == miss.key
+    assert find_entries(actor=actor, deployment=digits, body={"data": [function.rows[0]]}).keys == (row.key,)
     assert row.input == [function.rows[0]]
     detail = caches.entry(actor=actor, deployment=digits, key=row.key)
     assert detail.output == miss.body == hit.body
@@ -112,7 +114,7 @@ def test_each_role_sees_and_does_what_it_may(digits: Deployment, function: live.
         lambda: caches.delete_entries(actor=tester, deployment=digits, keys=[key], dry_run=True),
         lambda: caches.raise_epoch(actor=tester, deployment=digits, reason="why not"),
         lambda: invoke(actor=viewer, deployment=digits, body={}),
-        lambda: key_of(actor=viewer, deployment=digits, body={}),
+        lambda: find_entries(actor=viewer, deployment=digits, body={}),
     ):
         with pytest.raises(NotAllowed):
             verb()

@@ -38,7 +38,7 @@ def test_one_that_may_do_everything_and_never_ends() -> None:
     factories.administrator()
     made("root", "--scopes", "all", "--days", "0", "--name", "pipeline")
     token = ApiToken.objects.get()
-    assert (token.name, token.expires_at, len(token.scopes)) == ("pipeline", None, 5)
+    assert (token.name, token.expires_at, len(token.scopes)) == ("pipeline", None, 6)
 
 
 @pytest.mark.django_db

@@ -65,6 +65,25 @@ def test_members_are_set_and_removed() -> None:
         remove_member(actor=root, environment=paper, username="root")
 
 
+def test_whether_a_member_sees_inputs_is_set_beside_the_role_and_outlives_it() -> None:
+    paper, root = factories.environment(), factories.administrator()
+    factories.member("ada", paper, "tester")
+    assert set_member(actor=root, environment=paper, username="ada", role="tester", inputs="withheld").inputs
+    assert set_member(actor=root, environment=paper, username="ada", role="deployer").inputs == "withheld"
+    save_environment(actor=root, name="paper", members={"ada": "admin"})
+    assert not Membership.objects.get().sees_inputs
+    save_environment(actor=root, name="paper", members={"ada": {"role": "viewer", "inputs": "granted"}})
+    assert Membership.objects.get().as_dict() == {
+        "user": "ada",
+        "role": "viewer",
+        "inputs": "granted",
+        "sees_inputs": True,
+    }
+    assert "ada tester, inputs withheld" in AuditEntry.objects.values_list("subject", flat=True)
+    with pytest.raises(SpecInvalid, match="inputs"):
+        set_member(actor=root, environment=paper, username="ada", role="viewer", inputs="perhaps")
+
+
 def test_the_target_of_what_is_in_use_stays() -> None:
     factories.deployment()
     with pytest.raises(Conflict):

@@ -1,7 +1,9 @@
 """The inspector's pages on a real cache: figures, entries, one entry, deletion and the data epoch."""
 
+import json
 import re
 import time
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -149,14 +151,65 @@ def test_the_data_epoch_wants_a_reason(client: Client, digits: Deployment) -> No
     assert Deployment.objects.get(pk=digits.pk).data_epoch >= 1
 
 
-def test_from_an_input_to_its_key(client: Client, keys: list[str], function: live.Function) -> None:
-    stored = client.post(f"{PAGE}find/", {"body": str(function.rows[0])[1:-1].join(["[[", "]]"])})
-    assert "It is stored." in stored.content.decode()
-    assert keys[0] in stored.content.decode()
-    new = client.post(f"{PAGE}find/", {"body": '{"data": [' + str([1.5] * 64) + "]}"})
-    assert "It is not stored" in new.content.decode()
+def test_from_an_input_to_all_that_is_kept_of_it(client: Client, keys: list[str], function: live.Function) -> None:
+    stored = client.post(f"{PAGE}find/", {"body": json.dumps([function.rows[0]])}).content.decode()
+    assert keys[0].replace(":", "%3A") in stored
+    assert "revision 1" in stored
+    assert "Erase all of it" in stored
+    assert "another input, with a key and an entry of its own" in stored
+    new = client.post(f"{PAGE}find/", {"body": '{"data": [' + str([1.5] * 64) + "]}"}).content.decode()
+    assert "Nothing is kept of this input." in new
+    assert "Erase all of it" not in new
     for bad in ("", "[[1", "[[1]]", "NaN"):
         assert client.post(f"{PAGE}find/", {"body": bad}).status_code == 422
+        assert client.post(f"{PAGE}erase/", {"body": bad}).status_code == 422
+
+
+def test_an_input_of_the_history_is_taken_and_erased(client: Client, keys: list[str], function: live.Function) -> None:
+    call = Invocation.objects.get(key=keys[0])
+    page = client.get(f"{PAGE}find/", {"call": call.pk})
+    assert json.loads(page.context["given"]) == {"data": [function.rows[0]]}
+    assert client.get(f"{PAGE}find/", {"call": 10**9}).status_code == 404
+    done = client.post(f"{PAGE}erase/", {"body": page.context["given"], "reason": "asked for"}, follow=True)
+    assert "Erased: stored answers 1, test calls 1, samples 0." in done.content.decode()
+    assert function.admin.exists(*keys) == 2
+
+
+def test_what_is_kept_is_told_and_how_long_calls_are(client: Client, digits: Deployment, keys: list[str]) -> None:
+    page = f"/deployments/{digits.name}/kept/"
+    text = client.get(page).content.decode()
+    assert "whole, as it was sent" in text
+    assert "digest of the input" in text
+    done = client.post(page, {"days": 0}, follow=True).content.decode()
+    assert "Test calls are not kept any more. 3 were deleted." in done
+    assert client.post(page, {"days": 367}).status_code == 422
+    assert "calls of this deployment are not kept" in client.get(f"/deployments/{digits.name}/test/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"),
+    [
+        ({"store_input": "masked", "masked_fields": ["age", "name"]}, "with these fields masked: age, name"),
+        ({"store_input": "none", "keyed_digests": True}, "left out"),
+        ({"keyed_digests": True}, "nobody can try inputs against the keys"),
+        ({"keys": "row"}, "each row"),
+        ({"policy": "off"}, "nothing is kept there"),
+    ],
+)
+def test_what_the_definition_keeps_is_said(client: Client, cache: dict[str, Any], said: str) -> None:
+    made = factories.deployment("other", cache=cache)
+    assert said in client.get(f"/deployments/{made.name}/kept/").content.decode()
+
+
+def test_where_calls_are_not_kept_a_comparison_is_told_at_once(
+    client: Client, digits: Deployment, keys: list[str], function: live.Function
+) -> None:
+    Deployment.objects.filter(pk=digits.pk).update(keep_invocations_days=0)
+    compared = client.post(f"{PAGE}compare/", {"key": keys[0]}, follow=True).content.decode()
+    assert "Scored now, the answer equals the stored one." in compared
+    function.admin.set(keys[0], (function.admin.get(keys[0]) or b"").replace(b'"output":[', b'"output":[9'))
+    compared = client.post(f"{PAGE}compare/", {"key": keys[0]}, follow=True).content.decode()
+    assert "the answer differs from the stored one" in compared
 
 
 def test_a_stored_answer_is_held_against_a_fresh_one(client: Client, keys: list[str], function: live.Function) -> None:
@@ -174,13 +227,13 @@ def test_what_each_role_gets(digits: Deployment, keys: list[str]) -> None:
     viewer.force_login(factories.member("vera", digits.environment, Role.VIEWER).user)
     tester.force_login(factories.member("tom", digits.environment, Role.TESTER).user)
     seen = viewer.get(PAGE, {"key": keys[0]}).content.decode()
-    assert "which your role does not show" in seen
+    assert "inputs are not shown to you" in seen
     assert "Input, 8 by 8 image" not in seen
     assert "Delete" not in seen
     assert "Open in test form" in tester.get(PAGE, {"key": keys[0]}).content.decode()
     for path in ("delete/", "epoch/"):
         assert tester.post(PAGE + path, {"match": "*"}).status_code == 403
-    for path in ("find/", "compare/"):
+    for path in ("find/", "compare/", "erase/"):
         assert viewer.post(PAGE + path).status_code == 403
     assert Client().get(PAGE).status_code == 302
 

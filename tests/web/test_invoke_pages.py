@@ -16,6 +16,7 @@ from console.web.snippets import snippets
 from deployments.domain.environments import Role
 from deployments.models import AuditEntry, Deployment, Invocation, Sample
 from deployments.services.invocations import invoke
+from deployments.tasks import forget_calls
 from tests import factories, live
 
 PAGE = "/deployments/digits/test/"
@@ -169,8 +170,39 @@ def test_old_calls_go_and_pinned_ones_stay(client: Client, function: live.Functi
     Invocation.objects.update(at=timezone.now() - timedelta(days=31))
     assert "MISS" in client.get(PAGE, {"result": kept.pk}).content.decode()
     assert not verdicts(client.get(PAGE, {"result": gone.pk}).content.decode())
-    send(client, [function.rows[2]])
-    assert set(Invocation.objects.values_list("pk", flat=True)) & {kept.pk, gone.pk} == {kept.pk}
+    forget_calls()
+    assert list(Invocation.objects.values_list("pk", flat=True)) == [kept.pk]
+
+
+def test_where_calls_are_not_kept_the_result_is_shown_once(
+    client: Client, digits: Deployment, function: live.Function
+) -> None:
+    Deployment.objects.filter(pk=digits.pk).update(keep_invocations_days=0)
+    shown = client.post(PAGE, {"tab": "json", "json": json.dumps([function.rows[0]]), "send": "twice"})
+    assert shown.status_code == 200
+    assert verdicts(shown.content.decode()) == ["MISS", "HIT"]
+    assert not Invocation.objects.exists()
+
+
+def test_a_tester_from_whom_inputs_are_withheld_tests_without_those_of_others(
+    client: Client, digits: Deployment, function: live.Function
+) -> None:
+    send(client, [function.rows[0]])
+    foreign = Invocation.objects.get()
+    sample = Sample.objects.create(deployment=digits, name="secret one", body={"data": [function.rows[0]]})
+    tester = Client()
+    tester.force_login(factories.member("tom", digits.environment, Role.TESTER).user)
+    digits.environment.memberships.update(inputs="withheld")
+    for query in ({}, {"team": "1"}, {"sample": sample.pk}, {"again": foreign.pk}, {"result": foreign.pk}):
+        page = tester.get(PAGE, query)
+        assert page.status_code == 200
+        assert page.context["json_text"] == ""
+        assert "secret one" not in page.content.decode()
+        assert not page.context["history"]
+        assert page.context["result"] is None
+    assert tester.post(f"{PAGE}{foreign.pk}/again/").status_code == 403
+    mine = send(tester, [function.rows[1]])
+    assert verdicts(mine) == ["MISS"]
 
 
 def test_an_entry_of_the_cache_is_taken_into_the_form(client: Client, function: live.Function) -> None:

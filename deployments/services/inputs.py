@@ -1,0 +1,158 @@
+"""Verbs about one input: what is kept of it, and erasing that."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from .. import audit
+from ..cache import inspector
+from ..cache.by_input import candidates, known_versions, present
+from ..cache.keys import KeySpace
+from ..domain.errors import ConsoleError
+from ..invoker import Answer, Call
+from ..models import Deployment, Invocation, Sample
+from ..policy import Actor, Verb
+from .access import require
+from .caches import connected, has_cache
+from .invocations import call_function, live_function
+
+MOST_ROWS = 100  # of one input that are looked for each by itself: every one is a question to the function
+MOST_EPOCHS = 100  # of each model version that are looked into, beside those that the cache itself remembers
+TAG_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one input: entries by their keys, test calls and samples.
+
+    `key` is the one that an answer to it would have now, empty where there is no cache. `rows` tells how many
+    rows of it were looked for by themselves, `more_rows` how many were too many for that.
+    """
+
+    key: str
+    keys: tuple[str, ...]
+    calls: tuple[int, ...]
+    samples: tuple[int, ...]
+    rows: int = 0
+    more_rows: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.keys or self.calls or self.samples)
+
+
+def find_entries(*, actor: Actor, deployment: Deployment, body: Any) -> Kept:
+    """Everything that is kept of a request's body, under whatever model version and data epoch.
+
+    The function tells the digest and scores nothing for it. Raises NotAllowed, ConsoleError for a body that the
+    function does not take, Conflict where nothing is live that could tell, Unavailable while one of them does not
+    answer.
+    """
+    require(actor, Verb.VIEW_INPUTS, deployment.environment, subject=deployment.name)
+    return _kept(deployment, body)
+
+
+def erase_entries(*, actor: Actor, deployment: Deployment, body: Any, reason: str = "", dry_run: bool = False) -> Kept:
+    """Erase what `find_entries` finds, and tell what it was; a dry run erases nothing. Raises as that.
+
+    The audit trail tells who erased how much and why, and neither the input nor its digest.
+    """
+    require(actor, Verb.VIEW_INPUTS, deployment.environment, subject=deployment.name)
+    require(actor, Verb.WRITE_CACHE, deployment.environment, subject=deployment.name)
+    kept = _kept(deployment, body)
+    if dry_run:
+        return kept
+    if kept.keys:
+        with connected(deployment) as (client, address):
+            inspector.unlink(client, KeySpace(address.prefix), kept.keys)
+    with transaction.atomic():
+        Invocation.objects.filter(pk__in=kept.calls).delete()
+        Sample.objects.filter(pk__in=kept.samples).delete()
+        counted = f"{len(kept.keys)} entries, {len(kept.calls)} test calls, {len(kept.samples)} samples"
+        audit.record(
+            actor,
+            "erase_input",
+            f"{deployment.name}: {counted}",
+            environment=deployment.environment,
+            reason=reason.strip(),
+        )
+    return kept
+
+
+def _kept(deployment: Deployment, body: Any) -> Kept:
+    if body is None:
+        raise ConsoleError("Say which input.", action="Send the request's body, as the function gets it.", field="body")
+    if not has_cache(deployment):
+        return Kept("", (), *_rows_of(deployment, body, digest=""))
+    key, rows = _key_of(deployment, body), _rows(deployment, body)
+    with connected(deployment) as (client, address):
+        space = KeySpace(address.prefix)
+        asked = [key, *(_key_of(deployment, row) for row in rows[:MOST_ROWS])]
+        digests = {_digest(space, told) for told in asked}
+        versions = {*known_versions(client, space), *_versions(deployment), *(_version(space, told) for told in asked)}
+        keys = present(client, candidates(space, versions=versions, digests=digests))
+    calls, samples = _rows_of(deployment, body, digest=_digest(space, key))
+    return Kept(key, keys, calls, samples, len(rows[:MOST_ROWS]), len(rows[MOST_ROWS:]))
+
+
+def _key_of(deployment: Deployment, body: Any) -> str:
+    """The key of an input, by the function's own word: it looks into the cache and scores nothing."""
+    row = live_function(deployment)
+    answer = call_function(deployment, row, str(row.outputs["url"]), Call(body=body, cache="only-if-cached"))
+    if KeySpace(deployment.name).whole_key(answer.key):
+        return answer.key
+    raise _no_key(answer)
+
+
+def _no_key(answer: Answer) -> ConsoleError:
+    told = answer.body.get("error") if isinstance(answer.body, dict) else None
+    return ConsoleError(
+        str(told.get("message")) if isinstance(told, dict) else f"The function answered {answer.status} and no key.",
+        action=str(told.get("hint", "")) if isinstance(told, dict) else "",
+        field="body",
+        code="no_key",
+    )
+
+
+def _rows(deployment: Deployment, body: Any) -> list[Any]:
+    """The bodies of single rows to look for, where any revision ever kept rows by themselves."""
+    revisions = list(deployment.revisions.exclude(model_version=""))
+    if not any(revision.spec.cache.keys == "row" for revision in revisions):
+        return []
+    parameter = (deployment.live_revision or deployment.latest_revision()).spec.input.parameter
+    rows = body.get(parameter) if isinstance(body, dict) else None
+    return [{**body, parameter: [row]} for row in rows] if isinstance(rows, list) and len(rows) > 1 else []
+
+
+def _versions(deployment: Deployment) -> Iterator[str]:
+    """Those of its revisions, with the newest data epochs: the cache may have evicted its own list of them."""
+    newest = deployment.data_epoch
+    epochs = range(max(newest - MOST_EPOCHS, 0), newest + 1)
+    known = deployment.revisions.exclude(model_version="").values_list("model_version", flat=True)
+    for version in set(known):
+        tag = version[:TAG_LENGTH]
+        yield from (f"{tag}-e{epoch}" if epoch else tag for epoch in epochs)
+
+
+def _rows_of(deployment: Deployment, body: Any, *, digest: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The kept test calls and samples of the same input; a digest also knows the calls that wrote it differently."""
+    calls = Invocation.objects.filter(deployment=deployment).values_list("pk", "request", "key")
+    same = tuple(
+        number
+        for number, request, key in calls.iterator()
+        if ("body" in request and request["body"] == body) or (digest and key.endswith(f":{digest}"))
+    )
+    samples = Sample.objects.filter(deployment=deployment).values_list("pk", "body")
+    return same, tuple(number for number, kept in samples.iterator() if kept == body)
+
+
+def _digest(space: KeySpace, key: str) -> str:
+    name = space.name(key)
+    return name.digest if name else ""
+
+
+def _version(space: KeySpace, key: str) -> str:
+    name = space.name(key)
+    return name.version if name else ""

@@ -1,0 +1,174 @@
+"""What is kept of one input: found by that input under every version, and erased, on a live function and its Redis."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from deployments.cache.by_input import candidates, known_versions, present
+from deployments.cache.keys import KeySpace
+from deployments.domain.errors import Conflict, ConsoleError, NotAllowed
+from deployments.models import AuditEntry, Deployment, Invocation, Sample
+from deployments.policy import Actor
+from deployments.services import inputs
+from deployments.services.deployments import change_deployment
+from deployments.services.inputs import erase_entries, find_entries
+from deployments.services.invocations import description, invoke, save_sample
+from deployments.services.retention import keep_invocations
+from tests import factories, live
+
+from .conftest import OLD, VERSION, entry_key, entry_value
+
+LIVE = live.MODEL_VERSION[:16]
+
+
+@pytest.fixture
+def root(db: None) -> Actor:
+    return factories.administrator()
+
+
+def body_of(function: live.Function, *rows: int) -> dict[str, Any]:
+    return {"data": [function.rows[row] for row in rows]}
+
+
+def test_only_what_can_be_an_entry_is_looked_up(client: redis.Redis, space: KeySpace) -> None:
+    client.sadd("digits:versions", VERSION, f"{OLD}-e3", "stats", "../other", b"\xff")
+    client.set(entry_key(1), entry_value())
+    client.set(entry_key(1, version=f"{OLD}-e3", kind="r"), entry_value())
+    client.set(entry_key(2), entry_value())
+    client.set(entry_key(1, prefix="digits2"), entry_value())
+    keys = candidates(space, versions=known_versions(client, space), digests=[f"{1:032x}"])
+    assert len(keys) == 4
+    assert present(client, keys) == (entry_key(1, version=f"{OLD}-e3", kind="r"), entry_key(1))
+    many = [entry_key(number) for number in range(1_200)]
+    assert present(client, many) == (entry_key(1), entry_key(2))
+
+
+def test_everything_of_one_input_is_found_and_nothing_is_scored(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    body, other = body_of(function, 0), body_of(function, 1)
+    key = invoke(actor=root, deployment=digits, body=body)[1].key
+    invoke(actor=root, deployment=digits, body=other)
+    digest = key.rpartition(":")[2]
+    older = f"digits:{OLD}-e2:q:{digest}"
+    function.admin.set(older, entry_value())
+    function.admin.sadd("digits:versions", f"{OLD}-e2")
+    save_sample(actor=root, deployment=digits, name="the same", body=body)
+    save_sample(actor=root, deployment=digits, name="another", body=other)
+    before = function.admin.keys("digits:*:[qr]:*")
+    kept = find_entries(actor=root, deployment=digits, body=body)
+    assert (set(kept.keys), kept.key) == ({key, older}, key)
+    assert (len(kept.calls), len(kept.samples)) == (1, 1)
+    assert not kept.is_empty
+    nothing = find_entries(actor=root, deployment=digits, body=body_of(function, 2))
+    assert nothing.is_empty
+    assert sorted(function.admin.keys("digits:*:[qr]:*")) == sorted(before), "looking stores nothing"
+
+
+def test_a_cache_that_evicted_its_list_of_versions_is_searched_by_the_consoles_own(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    body = body_of(function, 0)
+    key = invoke(actor=root, deployment=digits, body=body)[1].key
+    Deployment.objects.filter(pk=digits.pk).update(data_epoch=3)
+    earlier = key.replace(f":{LIVE}:", f":{LIVE}-e2:")
+    function.admin.set(earlier, entry_value())
+    function.admin.delete("digits:versions")
+    assert set(find_entries(actor=root, deployment=digits.fresh(), body=body).keys) == {key, earlier}
+
+
+def test_an_input_is_erased_with_its_calls_and_samples_and_the_audit_knows_none_of_it(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    body, batch = body_of(function, 0), body_of(function, 0, 1)
+    key = invoke(actor=root, deployment=digits, body=body, label="first")[1].key
+    # The same numbers, written differently: the function's key knows.
+    invoke(actor=root, deployment=digits, body={"data": [[int(cell) for cell in function.rows[0]]]})
+    in_batch = invoke(actor=root, deployment=digits, body=batch, label="batch")[1].key
+    save_sample(actor=root, deployment=digits, name="the same", body=body)
+    counted = erase_entries(actor=root, deployment=digits, body=body, dry_run=True)
+    assert function.admin.exists(key) == 1
+    erased = erase_entries(actor=root, deployment=digits, body=body, reason="asked for by letter")
+    assert counted == erased
+    assert (erased.keys, len(erased.calls), len(erased.samples)) == ((key,), 2, 1)
+    assert function.admin.exists(key) == 0
+    assert [call.label for call in Invocation.objects.all()] == ["batch"]
+    assert not Sample.objects.exists()
+    assert function.admin.exists(in_batch) == 1, "a batch that holds it is another input"
+    entry = AuditEntry.objects.get(action="erase_input")
+    assert entry.subject == "digits: 1 entries, 2 test calls, 1 samples"
+    assert entry.reason == "asked for by letter"
+    assert invoke(actor=root, deployment=digits, body=body)[1].cache == "miss"
+
+
+def test_rows_are_looked_for_by_themselves_where_rows_were_ever_kept(
+    digits: Deployment, function: live.Function, root: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = invoke(actor=root, deployment=digits, body=body_of(function, 1))[1].key
+    row_key = single.replace(":q:", ":r:")
+    function.admin.set(row_key, entry_value(7))
+    batch = body_of(function, 0, 1, 2)
+    assert find_entries(actor=root, deployment=digits, body=batch).rows == 0
+    revision = change_deployment(actor=root, deployment=digits, spec=factories.spec(cache={"keys": "row"}))
+    assert revision is not None
+    digits.revisions.update(model_version=live.MODEL_VERSION)
+    kept = find_entries(actor=root, deployment=digits, body=batch)
+    assert (set(kept.keys), kept.rows, kept.more_rows) == ({row_key, single}, 3, 0)
+    monkeypatch.setattr(inputs, "MOST_ROWS", 1)
+    assert find_entries(actor=root, deployment=digits, body=batch).more_rows == 2
+
+
+def test_an_input_that_the_function_does_not_take_is_said_so(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    for body in ({"data": [["a", "b"]]}, None):
+        with pytest.raises(ConsoleError) as caught:
+            find_entries(actor=root, deployment=digits, body=body)
+        assert caught.value.field == "body"
+    digits.resources.filter(key="function").delete()
+    with pytest.raises(Conflict, match="not live"):
+        find_entries(actor=root, deployment=digits, body=body_of(function, 0))
+
+
+def test_without_a_cache_calls_and_samples_are_still_erased(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    body = body_of(function, 0)
+    invoke(actor=root, deployment=digits, body=body)
+    digits.resources.all().delete()
+    kept = erase_entries(actor=root, deployment=digits, body=body)
+    assert (kept.key, kept.keys, len(kept.calls)) == ("", (), 1)
+    assert not Invocation.objects.exists()
+
+
+def test_finding_needs_to_see_inputs_and_erasing_to_write_as_well(digits: Deployment, function: live.Function) -> None:
+    tester = factories.member("tom", digits.environment, "tester")
+    writer = factories.member("dora", digits.environment, "deployer")
+    body = body_of(function, 0)
+    find_entries(actor=tester, deployment=digits, body=body)
+    erase_entries(actor=writer, deployment=digits, body=body)
+    with pytest.raises(NotAllowed, match="role deployer"):
+        erase_entries(actor=tester, deployment=digits, body=body, dry_run=True)
+    digits.environment.memberships.update(inputs="withheld")
+    for verb in (find_entries, erase_entries):
+        with pytest.raises(NotAllowed, match="not shown to you"):
+            verb(actor=writer, deployment=digits, body=body)
+
+
+def test_the_functions_example_is_for_those_who_may_see_inputs(digits: Deployment, function: live.Function) -> None:
+    tester = factories.member("tom", digits.environment, "tester")
+    assert "'example'" in str(description(actor=tester, deployment=digits))
+    digits.environment.memberships.update(inputs="withheld")
+    told = description(actor=tester, deployment=digits)
+    assert "'example'" not in str(told)
+    assert told["paths"]["/api/score"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+
+def test_where_no_calls_are_kept_the_answer_is_all_there_is(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    keep_invocations(actor=root, deployment=digits, days=0)
+    call, answer = invoke(actor=root, deployment=digits, body=body_of(function, 0))
+    assert (call.pk, answer.status) == (None, 200)
+    assert not Invocation.objects.exists()
