@@ -21,10 +21,12 @@ import msgspec
 
 from scoring import proof
 from scoring.describe import describe
+from scoring.formats import FORMATS
 from scoring.onnx_form import OnnxForm, Outputs
 from scoring.opening import METHODS, OpenError, open_model
 from scoring.outputs import encode_output
 from scoring.proof_rows import Value, chunks, count, part
+from scoring.sessions import open_session
 from scoring.trees import Forest, forest_of
 
 CPU_SECONDS = 60.0
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print one line of JSON; 0 with the verdict, 1 with `error` where the model cannot be opened."""
     parser = argparse.ArgumentParser(prog="python -m scoring.convert", description=__doc__)
     parser.add_argument("--package-model", type=Path, required=True)
-    parser.add_argument("--format", required=True)
+    parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--method", default="predict", choices=METHODS)
     parser.add_argument("--code", type=Path)
     parser.add_argument("--description", type=Path, help="JSON of scoring.describe; described afresh without it")
@@ -74,10 +76,10 @@ def _verdict(options: argparse.Namespace) -> Verdict:
     if options.format == "onnx":
         return refused("already_onnx", "The model was uploaded as ONNX, so there is nothing to convert.")
     warnings.simplefilter("ignore")
-    model = open_model(options.package_model, method=options.method, code=options.code)
-    described = json.loads(options.description.read_bytes()) if options.description else None
-    if described is None:
-        described = describe(options.package_model, method=options.method, code=options.code)
+    how: dict[str, Any] = {"method": options.method, "model_format": options.format, "code": options.code}
+    model = open_model(options.package_model, **how)
+    given = options.description
+    described = json.loads(given.read_bytes()) if given else describe(options.package_model, **how)
     previous = signal.signal(signal.SIGPROF, _too_slow)
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:
@@ -161,14 +163,15 @@ def _tried(candidate: Any, original: proof.Call, rows: Callable[[], Iterator[Val
     sample = next(value for value, answer in proof.answers(original, first) if answer is not None)
     bare = Outputs(candidate.output, columns=candidate.columns, through=candidate.through)
     try:
-        given = OnnxForm(candidate.model, bare).tensor(sample)
+        session = open_session(candidate.model)
+        given = OnnxForm(session, bare).tensor(sample)
     except Exception as error:
         return refused("not_runnable", f"ONNX Runtime cannot run the converted model: {_short(error)}.")
     outputs = proof.adaptation(original(sample), given, candidate.output)
     if outputs is None:
         return refused("shape_differs", "The ONNX form's answers have another shape than the original's.")
     outputs = msgspec.structs.replace(outputs, columns=candidate.columns, through=candidate.through)
-    form = OnnxForm(candidate.model, outputs)
+    form = OnnxForm(session, outputs)
     finding = proof.compare(original, form, rows(), exact=exact)
     if not finding.equal:
         return refused(finding.code, f"{finding.sentence()}.", rows=finding.rows)
@@ -191,7 +194,7 @@ def _measured(
     *,
     faster_only: bool,
 ) -> Verdict:
-    form = OnnxForm(candidate.model, msgspec.convert(found["outputs"], Outputs))
+    form = OnnxForm(open_session(candidate.model), msgspec.convert(found["outputs"], Outputs))
     first = next(rows())
     singles = [part(first, slice(row, row + 1)) for row in range(min(64, count(first)))]
     original_us, onnx_us = timings(original, form, singles)

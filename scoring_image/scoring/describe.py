@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scoring import features
+from scoring.formats import FORMATS
 from scoring.opening import METHODS, OpenError, missing_module, open_model
 from scoring.outputs import encode_output
 
@@ -26,14 +27,14 @@ def main(arguments: Sequence[str]) -> int:
     """Print one line of JSON; 0 with `description`, 1 with `error`. What the model prints goes to stderr."""
     parser = argparse.ArgumentParser(prog="python -m scoring.describe", description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--format", choices=("joblib", "pickle"), required=True)
+    parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--method", default="predict", choices=METHODS)
     parser.add_argument("--code", type=Path)
     options = parser.parse_args(arguments)
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        description = describe(options.model, method=options.method, code=options.code)
+        description = describe(options.model, method=options.method, model_format=options.format, code=options.code)
         told: dict[str, Any] = {"ok": True, "description": description}
     except OpenError as error:
         told = {"ok": False, "error": error.as_dict()}
@@ -42,11 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if told["ok"] else 1
 
 
-def describe(path: Path, *, method: str, code: Path | None = None) -> Description:
+def describe(path: Path, *, method: str, model_format: str = "joblib", code: Path | None = None) -> Description:
     """The manifest's `input`, `output`, `estimator`, `trained_with`, `warnings`. Raises OpenError."""
+    if model_format == "onnx":
+        return _onnx(path, method)
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
-        model = open_model(path, method=method, code=code)
+        model = open_model(path, method=method, model_format=model_format, code=code)
         trained_with, told = _versions(model, raised)
         predict = getattr(model, method)
         try:
@@ -69,6 +72,15 @@ def describe(path: Path, *, method: str, code: Path | None = None) -> Descriptio
         "trained_with": trained_with,
         "warnings": told,
     }
+
+
+def _onnx(path: Path, method: str) -> Description:
+    try:
+        # ONNX Runtime is only where a model of that format is.
+        described: Callable[[Path, str], Description] = importlib.import_module("scoring.onnx_file").described
+    except ModuleNotFoundError as error:
+        raise missing_module(error, path.name) from error
+    return described(path, method)
 
 
 def estimator_name(model: Any) -> str:

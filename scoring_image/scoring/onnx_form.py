@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.sessions import NUMPY_TYPES, open_session
+from scoring.sessions import NUMPY_TYPES
 
 
 class Outputs(msgspec.Struct, frozen=True):
@@ -35,8 +35,7 @@ class Outputs(msgspec.Struct, frozen=True):
 class OnnxForm:
     """Calls the session as the original's method is called. Safe to call from several threads."""
 
-    def __init__(self, model: bytes, outputs: Outputs) -> None:
-        session = open_session(model)
+    def __init__(self, session: Any, outputs: Outputs) -> None:
         self._run: Callable[[list[str], dict[str, Any], None], list[Any]] = session.run
         self._names = [outputs.name]
         self._adapt = _adapter(outputs)

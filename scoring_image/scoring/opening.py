@@ -1,26 +1,25 @@
-"""Opening an uploaded model: the one place where its pickle is run, and words for each way it can fail."""
+"""Opening an uploaded model of any format, and words for each way it can fail."""
 
 from __future__ import annotations
 
 import hashlib
-import lzma
-import pickle
+import importlib
 import re
 import sys
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import joblib
+from scoring.formats import found_format
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
 
-# What pickle and joblib say in ValueError and UnpicklingError about a file that stops in the middle.
-_CUT_OFF = ("EOF", "exhausted", "truncated", "Ran out of input")
-
 _MODULE = re.compile(r"No module named '([^']+)'")
-_ATTRIBUTE = re.compile(r"(?:Can't get attribute|has no attribute) '([^']+)'")
-_HOME_MODULE = re.compile(r"(?:on <module|^module) '([^']+)'")
+# Each heavy in its own way, so that only what the file's format needs is imported.
+_LOADERS = {
+    "joblib": "scoring.pickled",
+    "pickle": "scoring.pickled",
+    "skops": "scoring.skops_file",
+}
 
 
 class OpenError(Exception):
@@ -40,19 +39,49 @@ class OpenError(Exception):
         return told if self.module is None else {**told, "module": self.module}
 
 
-def open_model(path: Path, *, method: str, sha256: str | None = None, code: Path | None = None) -> Any:
-    """The estimator in a joblib or pickle file, compressed or not, checked to have the method. Raises
-    OpenError.
+def open_model(
+    path: Path,
+    *,
+    method: str,
+    model_format: str = "joblib",
+    sha256: str | None = None,
+    code: Path | None = None,
+) -> Any:
+    """The estimator in a joblib, pickle or skops file (`model_format`), checked to have the method. Raises OpenError.
 
     The file is read only after its digest was found to be `sha256`, from the same open file, so that it
-    cannot be exchanged in between. Modules in `code` can be imported by the pickle.
+    cannot be exchanged in between. Modules in `code` can be imported by what it holds.
     """
     if code is not None and code.is_dir():
         sys.path.insert(0, str(code))
     with open_checked(path, sha256) as file:
-        model = _load(file, path.name)
+        check_format(file, path.name, model_format)
+        try:
+            load = importlib.import_module(_LOADERS[model_format]).load
+        except ModuleNotFoundError as error:
+            raise missing_module(error, path.name) from error
+        model = load(file, path.name)
     _check_method(model, path.name, method)
     return model
+
+
+def check_format(file: BinaryIO, name: str, model_format: str) -> None:
+    """See that the file, by its content, can be what it is said to be. Raises OpenError."""
+    found = found_format(file)
+    family = "pickle" if model_format == "joblib" else model_format
+    if found is None or found.family == family:
+        return
+    remedy = (
+        f"Rename it to {Path(name).stem}{found.suffix}, or upload the file that was meant."
+        if found.suffix
+        else "Save the fitted estimator with joblib.dump(model, 'model.joblib'), or export it to ONNX."
+    )
+    raise OpenError(
+        "wrong_format",
+        f"{name} is taken for {'an ONNX' if model_format == 'onnx' else f'a {model_format}'} file and holds {found.says}.",
+        "The file's ending, or the format that was chosen, does not fit its content.",
+        remedy,
+    )
 
 
 def open_checked(path: Path, sha256: str | None) -> BinaryIO:
@@ -100,59 +129,8 @@ def missing_module(error: ModuleNotFoundError, name: str) -> OpenError:
     )
 
 
-def _load(file: BinaryIO, name: str) -> Any:
-    try:
-        return joblib.load(file)
-    except ModuleNotFoundError as error:
-        raise missing_module(error, name) from error
-    except AttributeError as error:
-        raise _missing_attribute(error, name) from error
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
-        raise _truncated(name, error) from error
-    except MemoryError as error:
-        raise OpenError(
-            "memory",
-            f"Opening {name} took more memory than it may have.",
-            "The model is larger than the limit, or the file asks for far more than it holds.",
-            "Save the model compressed or smaller, or choose a larger size.",
-        ) from error
-    except (pickle.UnpicklingError, ValueError, KeyError, IndexError) as error:
-        if any(sign in str(error) for sign in _CUT_OFF):
-            raise _truncated(name, error) from error
-        raise _not_a_pickle(name, error) from error
-    except (Exception, SystemExit) as error:
-        raise OpenError(
-            "crashed",
-            f"Opening {name} raised {type(error).__name__}: {error}",
-            "The model's own code failed, often because a library's version differs from training.",
-            "Name the versions that the model was trained with in the runtime's requirements.",
-        ) from error
-
-
-def _missing_attribute(error: AttributeError, name: str) -> OpenError:
-    found = _ATTRIBUTE.search(str(error))
-    attribute = found.group(1) if found else str(error)
-    home = _HOME_MODULE.search(str(error))
-    module = home.group(1) if home else None
-    if module in ("__main__", getattr(sys.modules["__main__"].__spec__, "name", None)):
-        return OpenError(
-            "missing_attribute",
-            f"{name} needs {attribute}, which was defined in the notebook or script that saved the model.",
-            "Python saves only the name of a class or function; what is defined in __main__ stays there.",
-            f"Put {attribute} into a module of its own (such as features.py), import it from there, "
-            "train and save again, and upload the module as code.",
-            module="__main__",
-        )
-    return OpenError(
-        "missing_attribute",
-        f"{name} needs {attribute}{f' of the module {module}' if module else ''}, which is not there.",
-        "The library has another version here than at training, or the uploaded code differs.",
-        "Name the version that the model was trained with, or upload the code as it was.",
-        module=module,
-    )
-
-
-def _truncated(name: str, error: Exception) -> OpenError:
+def truncated(name: str, error: Exception) -> OpenError:
+    """What to say of a file that stops in the middle."""
     return OpenError(
         "truncated",
         f"{name} ends too early ({type(error).__name__}).",
@@ -161,12 +139,13 @@ def _truncated(name: str, error: Exception) -> OpenError:
     )
 
 
-def _not_a_pickle(name: str, error: Exception) -> OpenError:
+def out_of_memory(name: str) -> OpenError:
+    """What to say where the model does not fit into memory."""
     return OpenError(
-        "not_a_model",
-        f"{name} is not a joblib or pickle file ({type(error).__name__}: {error}).",
-        "It is another kind of file, or it was damaged on the way.",
-        "Save the estimator with joblib.dump(model, 'model.joblib') and upload that file.",
+        "memory",
+        f"Opening {name} took more memory than it may have.",
+        "The model is larger than the limit, or the file asks for far more than it holds.",
+        "Save the model compressed or smaller, or choose a larger size.",
     )
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import joblib
 import msgspec
 import pytest
-from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.linear_model import LogisticRegression
 
 from scoring.convert import convert
 from scoring.describe import describe
 from scoring.onnx_form import OnnxForm, Outputs
+from scoring.sessions import open_session
 from tests.scoring.processes import SCORING_IMAGE
 
 Convert = Callable[..., dict[str, Any]]
@@ -34,7 +34,7 @@ def converted(tmp_path: Path) -> Convert:
         verdict = convert(model, method, describe(file, method=method), out, faster_only=faster_only)
         assert out.exists() == verdict["accepted"]
         if verdict["accepted"]:
-            verdict["call"] = OnnxForm(out.read_bytes(), msgspec.convert(verdict["outputs"], Outputs))
+            verdict["call"] = OnnxForm(open_session(out.read_bytes()), msgspec.convert(verdict["outputs"], Outputs))
         return verdict
 
     return convert_it
@@ -55,7 +55,7 @@ def test_the_command_prints_a_verdict_and_writes_the_form(tmp_path: Path, digits
     assert (told["ok"], told["accepted"], told["code"]) == (True, True, "equal"), done.stderr
     assert told["rows"] > 2000
     assert told["gain"] > 1.2
-    form = OnnxForm((tmp_path / "o.onnx").read_bytes(), msgspec.convert(told["outputs"], Outputs))
+    form = OnnxForm(open_session((tmp_path / "o.onnx").read_bytes()), msgspec.convert(told["outputs"], Outputs))
     wanted = digits[0].predict_proba(digits[1])
     assert abs(form(digits[1]) - wanted).max() < 1e-5
 
@@ -68,6 +68,5 @@ def test_what_has_no_converter_is_said(converted: Convert, wine: Any) -> None:
 
     Own.__qualname__, Own.__module__ = "Own", __name__
     globals()["Own"] = Own
-    verdict = converted(Own(max_iter=50).fit(wine[1], labels))
+    verdict = converted(Own().fit(wine[1][:, :2], labels))
     assert (verdict["accepted"], verdict["code"]) == (False, "no_converter")
-    assert GaussianProcessClassifier
