@@ -72,6 +72,17 @@ def check_spec(spec: Spec, settings: EnvironmentSettings) -> None:
         check_ref_allowed(ref, allowed_env=settings.allowed_secrets, allowed_vaults=settings.allowed_vaults)
 
 
+def in_environment(spec: Spec, settings: EnvironmentSettings) -> Spec:
+    """The Spec as its environment brings it about: execution as it fixes it, where the Spec leaves that open.
+
+    The Spec of a revision stays as it was written. An entry script has no form that could be fixed.
+    """
+    fixed = settings.execution
+    if fixed in (None, "auto") or spec.execution != "auto" or (spec.code and spec.code.entry_script):
+        return spec
+    return spec.model_copy(update={"execution": fixed})
+
+
 def _is_under(url: str, allowed: str) -> bool:
     """True for the same scheme, host and port, at the allowed path or below it."""
     one, other = urlsplit(url), urlsplit(allowed)

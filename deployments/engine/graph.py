@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..domain.environments import in_environment
 from ..domain.resources import Resource, Target
 from ..domain.states import RunKind, StepAction
 from ..models import ManagedResource, Run, StepRecord
@@ -28,7 +29,7 @@ def turns(*, kind: str, target: Target, run: Run) -> tuple[Turn, ...]:
     ref = deployment.ref()
     if kind == RunKind.DESTROY:
         return _removals(rows, target=target, run=run, after=())
-    wanted = target.resources(run.revision.spec, ref)
+    wanted = target.resources(in_environment(run.revision.spec, deployment.environment.rules), ref)
     applied = tuple(Turn(item.key, item, StepAction.APPLY, item.needs) for item in wanted)
     kept = {(item.key, item.name) for item in wanted}
     retired = [row for row in rows if (row.key, row.name) not in kept]

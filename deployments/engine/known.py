@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 
+from ..domain.environments import in_environment
 from ..domain.errors import ConsoleError, NotFound
 from ..domain.redactor import Redactor
 from ..domain.resources import ArtifactFile, Context, Outputs, Resource, Target
@@ -19,7 +20,7 @@ class Known:
         self._target = target
         self._now = now
         self._number = run.revision.number
-        self._spec = run.revision.spec
+        self._spec = in_environment(run.revision.spec, run.deployment.environment.rules)
         self._ref = run.deployment.ref()
         self._rows = {(row.key, row.name): row for row in run.deployment.resources.order_by("pk")}
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from django.db.models import Avg, DurationField, ExpressionWrapper, F
 from django.utils import timezone
 
+from ..domain.environments import in_environment
 from ..domain.resources import (
     Absent,
     Broken,
@@ -80,7 +81,7 @@ def plan_deploy(*, environment: Environment, spec: Spec, name: str, deployment: 
     outputs: dict[str, Outputs] = {}
     changes: list[PlannedChange] = []
     moving: set[str] = set()
-    wanted = target.resources(spec, ref)
+    wanted = target.resources(in_environment(spec, environment.rules), ref)
     for resource in wanted:
         row = rows.get((resource.key, resource.name))
         ctx = _context(ref, outputs, row)

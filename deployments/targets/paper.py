@@ -175,7 +175,7 @@ class PaperTarget:
     def resources(self, spec: Spec, deployment: DeploymentRef) -> tuple[Resource, ...]:
         name = resource_name(slug=deployment.name, uid=deployment.uid)
         faults = dict(part.split("=", 1) for part in spec.tags.get(FAULT_TAG, "").split(",") if "=" in part)
-        package = digest_of([spec.model.model_dump(mode="json"), spec.runtime.model_dump(mode="json")])
+        package = digest_of(spec.model_dump(mode="json", include={"model", "runtime", "execution"}))
         cache = PaperResource(
             self.config,
             "cache",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deployments.domain.environments import EnvironmentSettings, Role, check_spec
+from deployments.domain.environments import EnvironmentSettings, Role, check_spec, in_environment
 from deployments.domain.errors import SecretUnavailable, SpecInvalid
 from deployments.domain.spec import Spec
 
@@ -43,6 +43,15 @@ def test_what_keeps_the_rules_passes() -> None:
     kept = spec(tags={"owner": "x"}, execution="original", runtime={"index": INDEX})
     check_spec(kept, rules)
     check_spec(kept.model_copy(update={"execution": "auto"}), rules)
+
+
+def test_a_fixed_execution_fills_what_the_spec_leaves_open() -> None:
+    fixed = EnvironmentSettings(execution="original")
+    assert in_environment(spec(), fixed).execution == "original"
+    assert in_environment(spec(execution="onnx"), fixed).execution == "onnx", "refused by check_spec, not changed here"
+    assert in_environment(spec(), EnvironmentSettings()) == spec()
+    script = spec(code={"artifact": "b" * 64, "entry_script": "score.py"})
+    assert in_environment(script, EnvironmentSettings(execution="onnx")) == script
 
 
 def test_a_reference_that_is_not_listed_is_refused() -> None:

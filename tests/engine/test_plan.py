@@ -56,6 +56,18 @@ def test_a_change_is_told_where_it_falls_and_what_follows_it() -> None:
     assert {change.key: change.why for change in larger.changes}["function"] == "follows cache"
 
 
+def test_an_execution_that_the_environment_fixes_changes_the_image_and_no_revision() -> None:
+    of = deployment()
+    finished(started(of))
+    of.environment.config = {"execution": "original"}
+    of.environment.save()
+    found = plan(of)
+    assert actions(found) == {"cache": "unchanged", "image": "change", "function": "change"}
+    assert of.latest_revision().spec.execution == "auto"
+    finished(started(of))
+    assert actions(plan(of)) == dict.fromkeys(("cache", "image", "function"), "unchanged")
+
+
 def test_what_no_revision_wants_is_deleted_with_what_is_lost() -> None:
     of = deployment()
     finished(started(of))

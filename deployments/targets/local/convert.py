@@ -43,13 +43,17 @@ def convert(
     method: str,
     code: Path | None,
     description: Mapping[str, Any],
+    execution: str,
     destination: Path,
 ) -> Converted:
-    """Convert the model in a child and prove the form equal there; an accepted one is written to `destination`."""
+    """Convert the model in a child and prove the form equal there; an accepted one is written to `destination`.
+
+    With `execution` auto a form that is not faster is not accepted; with onnx it is.
+    """
     told = asker.staging / "description.json"
     told.write_text(json.dumps(description))
     arguments = ["--package-model", str(model), "--format", model_format, "--method", method]
-    arguments += ["--description", str(told)]
+    arguments += ["--description", str(told), "--execution", execution]
     if code is not None:
         arguments += ["--code", str(code)]
     with _written_by_descriptor() as file:

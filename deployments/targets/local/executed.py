@@ -112,6 +112,7 @@ def _stored_or_made(work: Work, opened: Opened, builder: MadeEnvironment) -> tup
             "method": work.spec.model.method,
             "scoring": work.scoring_digest,
             "description": dict(opened.description),
+            "execution": work.spec.execution,
         }
     )
     store = work.root / "conversions"
@@ -131,6 +132,7 @@ def _stored_or_made(work: Work, opened: Opened, builder: MadeEnvironment) -> tup
             method=work.spec.model.method,
             code=work.code,
             description=opened.description,
+            execution=work.spec.execution,
             destination=made,
         )
         say(found.printed)

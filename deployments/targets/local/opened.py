@@ -42,8 +42,10 @@ def open_described(work: Work) -> Opened:
         return Opened(wanted, environment, _checked(found))
     print("The model takes tables: pandas is added to its environment.")
     wanted = replace(wanted, requirements=(*wanted.requirements, *work.requirements("tables")))
-    environment = work.environment(wanted)
-    return Opened(wanted, environment, _checked(_described(work, environment)))
+    with_tables = work.environment(wanted)
+    if found.description is None or with_tables.python != environment.python:
+        found = _described(work, with_tables)
+    return Opened(wanted, with_tables, _checked(found))
 
 
 def _wanted(work: Work) -> Wanted:

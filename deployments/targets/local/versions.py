@@ -4,22 +4,24 @@ import bz2
 import gzip
 import lzma
 import re
+import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 MAX_BYTES = 512 * 1024 * 1024  # of what a compressed file unpacks to
 _CHUNK = 1024 * 1024
-_OVERLAP = 256  # a match may lie across two chunks
+_OVERLAP = 1024  # a match may lie across two chunks
 
 # In a pickle the attribute's name is followed by its value, each as a short or long counted string, with
 # opcodes that memoize them in between; protocol 0 writes them as lines.
 _MEMO = rb"(?:\x94|q.|r.{4}|\np\d+\n)?"
-_VERSION = re.compile(
-    rb"_sklearn_version" + _MEMO + rb"(?:\x8c.|X.{4}|V)(\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc|\.post|\.dev)\d+)?)",
-    re.DOTALL,
-)
+_NUMBER = rb"(\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc|\.post|\.dev)\d+)?)"
+_VERSION = re.compile(rb"_sklearn_version" + _MEMO + rb"(?:\x8c.|X.{4}|V)" + _NUMBER, re.DOTALL)
+# A skops file is a zip whose schema has each attribute as an object; a text is JSON inside of JSON.
+_SCHEMA = "schema.json"
+_SKOPS_VERSION = re.compile(rb'"_sklearn_version":\s*\{[^{}]*"content":\s*"\\"' + _NUMBER)
 _NUMPY_2 = b"numpy._core"
 # A pickle names the module of each class as a counted string, or after the opcode c with a line's end.
 _MODULE = re.compile(rb"(?:\x8c.|X.{4}|c)([A-Za-z_][A-Za-z0-9_]{2,40})(?=[.\x94\nq])", re.DOTALL)
@@ -33,7 +35,8 @@ def scikit_learn_version(path: Path) -> str:
     """The scikit-learn version that saved the model; "" where the file does not say."""
     previous = b""
     for chunk in _contents(path):
-        if found := _VERSION.search(previous + chunk):
+        seen = previous + chunk
+        if found := _VERSION.search(seen) or _SKOPS_VERSION.search(seen):
             return found[1].decode()
         previous = chunk[-_OVERLAP:]
     return ""
@@ -67,7 +70,7 @@ def _contents(path: Path) -> Iterator[bytes]:
         while left > 0:
             try:
                 chunk = stream.read(min(_CHUNK, left))
-            except (OSError, EOFError, zlib.error, lzma.LZMAError):
+            except (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
                 return
             if not chunk:
                 return
@@ -85,6 +88,8 @@ def _unpacked(file: BinaryIO) -> _Readable:
         return bz2.BZ2File(file)
     if start.startswith((b"\xfd7zXZ", b"\x5d\x00")):
         return lzma.LZMAFile(file)
+    if start.startswith(b"PK\x03\x04"):
+        return _Schema(file)
     if start.startswith(b"x") and start[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
         return _Deflated(file)
     return file
@@ -105,3 +110,19 @@ class _Deflated:
             if piece := self._inflate.decompress(data, size):
                 return piece
         return b""
+
+
+class _Schema:
+    """The schema of a skops file; nothing of a zip without one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._member: IO[bytes] | None = None
+
+    def read(self, size: int) -> bytes:
+        if self._member is None:
+            try:
+                self._member = zipfile.ZipFile(self._file).open(_SCHEMA)  # noqa: SIM115 - ends with the file
+            except (KeyError, ValueError, NotImplementedError):
+                return b""
+        return self._member.read(size)

@@ -20,6 +20,8 @@ OWN = metadata.version("scikit-learn")
 _SAVE = """
 import bz2, gzip, pickle, sys
 import joblib
+import skops.io
+import zipfile
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -30,10 +32,13 @@ for protocol in range(6):
 joblib.dump(model, f"{folder}/plain.joblib")
 for method in ("zlib", "gzip", "bz2", "lzma", "xz"):
     joblib.dump(model, f"{folder}/{method}.joblib", compress=(method, 3))
+skops.io.dump(model, f"{folder}/plain.skops")
+skops.io.dump(model, f"{folder}/deflated.skops", compression=zipfile.ZIP_DEFLATED)
 """
 NAMES = [
     *(f"protocol{number}.pkl" for number in range(6)),
     *(f"{name}.joblib" for name in ("plain", "zlib", "gzip", "bz2", "lzma", "xz")),
+    *(f"{name}.skops" for name in ("plain", "deflated")),
 ]
 
 
@@ -55,7 +60,16 @@ def test_numpy_2_is_recognised(saved: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"nothing of the kind", b"\x1f\x8b broken", b"x\x9c broken", b"BZh broken", b"\xfd7zXZ broken", b"]\x00\x00"],
+    [
+        b"",
+        b"nothing of the kind",
+        b"\x1f\x8b broken",
+        b"x\x9c broken",
+        b"BZh broken",
+        b"\xfd7zXZ broken",
+        b"]\x00\x00",
+        b"PK\x03\x04 broken",
+    ],
 )
 def test_a_file_that_does_not_say_or_is_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model"
