@@ -189,14 +189,17 @@ def test_a_private_index_needs_an_address_and_a_reference_that_the_environment_a
     assert not browser.get(step_url(draft, "model")).context["form"].errors
 
 
-def test_a_trigger_that_the_target_has_not_is_refused_at_its_field() -> None:
+def test_a_trigger_is_chosen_with_its_paths_and_they_are_checked_at_their_field() -> None:
     local = factories.environment("here", target="local")
     client = Client()
     client.force_login(factories.member("dora", local, "deployer").user)
     draft = begun(client)
-    send(client, draft, "function", name="iris", trigger="blob")
     send(client, draft, "environment", environment="here")
-    assert "trigger" in client.get(step_url(draft, "function")).context["form"].errors
+    send(client, draft, "function", name="iris", trigger="blob", path_in="rows/{name}", path_out="sums/{other}")
+    errors = client.get(step_url(draft, "function")).context["form"].errors
+    assert "{other}" in str(errors["trigger"])
+    send(client, draft, "function", name="iris", trigger="blob", path_in="rows/{name}", path_out="sums/{name}")
+    assert not client.get(step_url(draft, "function")).context["form"].errors
 
 
 def test_required_tags_are_filled_in_before_anybody_types(browser: Client) -> None:

@@ -1,36 +1,16 @@
-"""The cache of one deployment: a Redis or Valkey server of its own, on loopback, with its data kept on disk."""
+"""The cache of one deployment: a Redis or Valkey server of its own that drops the least used when it is full."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import redis
-
-from ...domain.errors import ErrorDetail
-from ...domain.resources import (
-    Absent,
-    Broken,
-    Context,
-    Observation,
-    Pending,
-    Ready,
-    Stage,
-)
+from ...domain.resources import Context, Stage
 from ...domain.spec import Spec, digest_of
-from ...redis_server import find_server, server_config
-from . import children
-from .children import Look, Phase
-from .folders import Folder, write_json
-from .logs import tail
-from .ports import HOST, confirm_port, is_confirmed, known_port, port_taken, reserve_port
-from .resource import LocalResource
-
-SOCKET = "redis.sock"
-_MEGABYTE = 1024 * 1024
-_TIMEOUT = 1.0  # seconds that a look at the server may take
+from .ports import HOST
+from .redis_child import RedisChild
 
 # Saved when stopped and once a minute where something changed; a disk that is full must not stop the cache.
 # The socket is for the function's own user, which differs from ours: its folder and the password guard it.
-_MORE_CONFIG = """save 60 1
+_CONFIG = """save 60 1
 stop-writes-on-bgsave-error no
 unixsocketperm 777
 maxclients 1000
@@ -38,7 +18,7 @@ maxclients 1000
 
 
 @dataclass(kw_only=True)
-class LocalCache(LocalResource):
+class LocalCache(RedisChild):
     """A Redis server of the deployment's own; `spec` is None for one that is only remembered."""
 
     spec: Spec | None = None
@@ -47,153 +27,30 @@ class LocalCache(LocalResource):
     kind: str = "local.cache"
     stage: Stage = Stage.CREATE_CACHE
     title: str = "Cache"
-    timeout: float = 60.0
+    noun: str = "cache"
     irreversible: str = "All stored answers and counters are lost."
 
     def fingerprint(self, ctx: Context) -> str:
-        return digest_of({"max_memory_mb": self._max_memory_mb})
+        return digest_of({"max_memory_mb": self.memory_mb})
 
     def describe(self) -> Mapping[str, str]:
         if self.spec is None:
             return {}
         return {
-            "memory": f"{self._max_memory_mb} MB",
-            "eviction": "allkeys-lfu",
+            "memory": f"{self.memory_mb} MB",
+            "eviction": self.policy,
             "address": f"{HOST}, a port of its own, with a password",
             "on update": "the limit is changed in place; data stays",
         }
 
-    def observe(self, ctx: Context) -> Observation:
-        look = children.look(self.folder)
-        match look.phase:
-            case Phase.ABSENT:
-                return Absent()
-            case Phase.STARTING:
-                return Pending("The server is starting.")
-            case Phase.ENDING:
-                return Pending("The server is ending.")
-            case Phase.HALF_GONE:
-                return Broken(ErrorDetail("half_removed", "The removal of the cache was interrupted."))
-            case Phase.ENDED:
-                return Broken(self._ended())
-        return self._running(look)
-
-    def create(self, ctx: Context) -> None:
-        """Start the server, or change the limit of one that runs.
-
-        Raises Unavailable where there is no server to start.
-        """
-        look = children.look(self.folder)
-        self.refuse_while_ending(look.phase)
-        wanted = self.fingerprint(ctx)
-        if look.phase == Phase.RUNNING and look.fingerprint != wanted and self._set_limit():
-            write_json(self.folder.job, {**look.job, "fingerprint": wanted})
-            return
-        folder = self.folder
-        folder.make()
-        port = reserve_port(folder)
-        (folder.path / "data").mkdir(exist_ok=True, mode=0o700)
-        folder.sockets.mkdir(parents=True, exist_ok=True)
-        folder.sockets.chmod(0o755)  # whatever the umask: the function's own user reaches the socket through it
-        config = server_config(
-            directory=folder.path / "data",
-            password=folder.secret("password"),
-            port=port,
-            unixsocket=folder.sockets / SOCKET,
-            maxmemory_bytes=self._max_memory_mb * _MEGABYTE,
-            policy="allkeys-lfu",
-        )
-        children.spawn(
-            folder,
-            argv=[str(find_server()), "-"],
-            job={"fingerprint": wanted},
-            env=children.plain_environment(),
-            stdin=config + _MORE_CONFIG,
-        )
-
-    def secrets(self, ctx: Context) -> Mapping[str, str]:
-        password = self.folder.known_secret("password")
-        return {"password": password} if password else {}
-
     @property
-    def _max_memory_mb(self) -> int:
+    def memory_mb(self) -> int:
         return self.spec.cache.max_memory_mb if self.spec else 0
 
-    def _running(self, look: Look) -> Observation:
-        try:
-            with connect(self.folder) as client:
-                server = client.info("server")
-        except (redis.exceptions.BusyLoadingError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            return Pending("The server does not answer yet.")
-        except redis.exceptions.RedisError as error:
-            return Broken(
-                ErrorDetail(
-                    "cache_refuses",
-                    "The cache server refuses the console.",
-                    "Its password file was changed or lost.",
-                    "Restart the deployment.",
-                    raw=str(error),
-                )
-            )
-        confirm_port(self.folder)
-        version = server.get("valkey_version") or server["redis_version"]
-        return Ready(
-            {
-                "host": HOST,
-                "port": known_port(self.folder),
-                "socket": str(self.folder.sockets / SOCKET),
-                "server": f"{server.get('server_name', 'redis')} {version}",
-            },
-            look.fingerprint,
-        )
+    @property
+    def policy(self) -> str:
+        return "allkeys-lfu"
 
-    def _set_limit(self) -> bool:
-        try:
-            with connect(self.folder) as client:
-                client.config_set("maxmemory", self._max_memory_mb * _MEGABYTE)
-        except redis.exceptions.RedisError:
-            return False  # it is started anew with the limit then
-        return True
-
-    def _server(self) -> str:
-        return str(next(iter(children.look(self.folder).job.get("argv", ())), "The server"))
-
-    def _ended(self) -> ErrorDetail:
-        lines = tail(self.folder.logs)
-        text = "\n".join(lines)
-        if "in use" in text:
-            return replace(port_taken(known_port(self.folder)), raw=text)
-        if "No space left" in text:
-            cause = "The disk is full."
-        elif "Can't load" in text or "corrupt" in text.lower() or "Bad file format" in text:
-            cause = "Its saved data cannot be read."
-        elif not is_confirmed(self.folder):
-            return ErrorDetail(
-                "cache_start",
-                "The cache server could not start.",
-                f"{self._server()} ended at once: it is no Redis server, is damaged, or refuses its configuration.",
-                "Read its last lines, correct what they name or set REDIS_SERVER to a server that runs, then retry.",
-                raw=text,
-            )
-        else:
-            cause = (
-                "It was ended from outside: by the system when memory ran out, a restart of the machine, or a person."
-            )
-        return ErrorDetail(
-            "cache_ended",
-            "The cache server is not running any more.",
-            cause,
-            "Restart the deployment. Its last log lines say more.",
-            raw=text,
-        )
-
-
-def connect(folder: Folder) -> "redis.Redis":
-    """A client of the cache in the folder, with short timeouts."""
-    return redis.Redis(
-        unix_socket_path=str(folder.sockets / SOCKET),
-        password=folder.known_secret("password"),
-        socket_timeout=_TIMEOUT,
-        socket_connect_timeout=_TIMEOUT,
-        decode_responses=True,
-    )
+    @property
+    def more_config(self) -> str:
+        return _CONFIG

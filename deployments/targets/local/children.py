@@ -23,7 +23,7 @@ import psutil
 
 from .folders import Folder, read_json, write_json
 
-CACHE = "cache"  # key of the resource that is stopped last
+SERVERS = frozenset({"cache", "queue"})  # keys of the resources that are stopped last
 CHECKOUT = Path(__file__).resolve().parents[3]
 START_WINDOW = 30.0  # seconds from writing a job until its launcher must hold the lock, an older child having ended
 CRASH_WINDOW = 3.0  # the same where nobody noted that a launcher was started: the worker may have died before it
@@ -155,11 +155,13 @@ def folders(root: Path) -> Iterator[Folder]:
 def stop_all(root: Path, *, grace: float = 5.0) -> int:
     """End every child below `root` within about twice `grace` seconds; data, ports and keys stay.
 
-    Returns how many there were. Functions go before the caches, to which they hand their last counts.
+    Returns how many there were. Functions go before the caches, to which they hand their last counts, and triggers
+    before the queues, where they put what they have done.
     """
     everything = list(folders(root))
-    caches = [folder for folder in everything if folder.path.name == CACHE]
-    return sum(_stop(wave, grace=grace) for wave in ([folder for folder in everything if folder not in caches], caches))
+    servers = [folder for folder in everything if folder.path.name in SERVERS]
+    first = [folder for folder in everything if folder not in servers]
+    return sum(_stop(wave, grace=grace) for wave in (first, servers))
 
 
 def _stop(wave: Iterable[Folder], *, grace: float) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from ...domain.errors import ErrorDetail, ResourceFailed
 from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage, Stale
 from ...domain.spec import HttpTrigger, Spec, digest_of
+from ...packaging.functions import function_folder
 from . import children
 from .children import Look, Phase
 from .folders import read_json
@@ -56,7 +57,7 @@ class LocalFunction(LocalResource):
         if self.spec is None:
             return {}
         return {
-            "address": f"http://{HOST}, a port of its own, /api/{_route(self.spec)}",
+            "address": f"http://{HOST}, a port of its own, {_path(self.spec)}",
             "memory": f"{self.spec.hosting.memory_mb} MB for each process",
             "processes": str(server_processes(self.spec)),
             "cache": self.spec.cache.policy,
@@ -96,8 +97,8 @@ class LocalFunction(LocalResource):
             "python": image["python"],
             "model_version": image["model_version"],
             "estimator": image.get("estimator", ""),
-            "route": _route(spec),
-            "needs_key": isinstance(spec.trigger, HttpTrigger) and spec.trigger.auth_level != "anonymous",
+            "path": _path(spec),
+            "needs_key": not (isinstance(spec.trigger, HttpTrigger) and spec.trigger.auth_level == "anonymous"),
             "cache_port": cache.get("port", 0),
             "cache_socket": cache.get("socket", ""),
             "cache_folder": str(self.sibling("cache").path),
@@ -154,8 +155,9 @@ class LocalFunction(LocalResource):
     def _outputs(self, look: Look) -> Outputs:
         port = known_port(self.folder)
         base = f"http://{HOST}:{port}"
+        path = look.job.get("path") or f"/api/{look.job['route']}"  # the second: of a job that an older console wrote
         return {
-            "url": f"{base}/api/{look.job['route']}",
+            "url": f"{base}{path}",
             "base_url": base,
             "port": port,
             "model_version": str(look.job["model_version"]),
@@ -195,8 +197,11 @@ def _health(port: int) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _route(spec: Spec) -> str:
-    return spec.trigger.route if isinstance(spec.trigger, HttpTrigger) else "score"
+def _path(spec: Spec) -> str:
+    """Where requests go: to the route, or for other triggers to where their host posts what arrived."""
+    if isinstance(spec.trigger, HttpTrigger):
+        return f"/api/{spec.trigger.route}"
+    return f"/{function_folder(spec.trigger)}"
 
 
 def _environment(spec: Spec, ctx: Context) -> dict[str, str]:

@@ -1,22 +1,27 @@
 """The local target: everything for real on this machine, without an account anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ...domain.errors import NotFound, SpecInvalid
 from ...domain.resources import DeploymentRef, Recorded, Resource
-from ...domain.spec import HttpTrigger, Spec
+from ...domain.spec import HttpTrigger, ServiceBusTrigger, Spec
 from .cache import LocalCache
 from .config import LocalConfig
 from .environments import find_python
 from .function import LocalFunction
 from .image import LocalImage
+from .queue import LocalQueue
 from .resource import LocalResource
+from .trigger import LocalTrigger
 
 _KINDS: Mapping[str, type[LocalResource]] = {
     "local.cache": LocalCache,
     "local.image": LocalImage,
     "local.function": LocalFunction,
+    "local.queue": LocalQueue,
+    "local.trigger": LocalTrigger,
 }
 
 
@@ -33,13 +38,6 @@ class LocalTarget:
         problems: list[tuple[str, str]] = []
         if not self.config.enabled:
             problems.append(("", "this console does not run models on its own machine; choose another environment"))
-        if not isinstance(spec.trigger, HttpTrigger):
-            problems.append(
-                (
-                    "trigger.kind",
-                    "the local target answers HTTP requests only; blobs and queues need an Azure environment",
-                )
-            )
         if spec.model.registered:
             problems.append(
                 ("model.registered", "registered models need an Azure environment; upload the model's file here")
@@ -50,13 +48,15 @@ class LocalTarget:
             raise SpecInvalid(problems)
 
     def resources(self, spec: Spec, deployment: DeploymentRef) -> tuple[Resource, ...]:
-        """Cache, image and function; no cache where the policy is off."""
-        image = LocalImage(config=self.config, deployment=deployment, spec=spec)
-        function = LocalFunction(config=self.config, deployment=deployment, spec=spec, needs=("image",))
-        if spec.cache.policy == "off":
-            return (image, function)
-        function.needs = ("cache", "image")
-        return (LocalCache(config=self.config, deployment=deployment, spec=spec), image, function)
+        """Cache, image, function and what feeds it; no cache where the policy is off, no feeder for HTTP."""
+        common: dict[str, Any] = {"config": self.config, "deployment": deployment, "spec": spec}
+        caches = () if spec.cache.policy == "off" else (LocalCache(**common),)
+        queues = (LocalQueue(**common),) if isinstance(spec.trigger, ServiceBusTrigger) else ()
+        image = LocalImage(**common)
+        function = LocalFunction(**common, needs=(*_keys(caches), "image"))
+        fed = not isinstance(spec.trigger, HttpTrigger)
+        triggers = (LocalTrigger(**common, needs=(*_keys(queues), "function")),) if fed else ()
+        return (*caches, image, *queues, function, *triggers)
 
     def recorded(self, row: Recorded, deployment: DeploymentRef) -> Resource:
         """The resource of a remembered row. Raises NotFound for a kind that this target never had."""
@@ -67,3 +67,7 @@ class LocalTarget:
 
     def function_key(self) -> str:
         return "function"
+
+
+def _keys(resources: Iterable[LocalResource]) -> tuple[str, ...]:
+    return tuple(resource.key for resource in resources)

@@ -210,7 +210,6 @@ def test_what_the_local_target_refuses(tmp_path: Path) -> None:
     target = LocalTarget(LocalConfig(root=tmp_path, scoring_root=SCORING_ROOT))
     model = {"artifact": "0" * 64}
     for field, data in {
-        "trigger.kind": {"model": model, "trigger": {"kind": "blob"}},
         "model.registered": {"model": {"registered": {"workspace": "w", "name": "m"}}},
     }.items():
         with pytest.raises(SpecInvalid) as caught:

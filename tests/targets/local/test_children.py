@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from deployments.targets.local import children
-from deployments.targets.local.cache import connect
 from deployments.targets.local.children import Phase, holder, look, spawn, stop_all
 from deployments.targets.local.folders import Folder, read_json, write_json
+from deployments.targets.local.redis_child import connect
 from tests.targets.contract import assert_nothing_left
 
 from .conftest import LocalHarness

@@ -1,0 +1,115 @@
+"""Messages that arrive in a queue: each is completed with its answer, or put among the dead letters."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from .bus import LOCK_SECONDS, MOST_DELIVERIES, Message, Queue, Tally
+from .folders import Folder
+from .invocations import FunctionAddress, NotReached, Outcome, as_utc, system_metadata
+from .redis_child import connect
+
+_WAIT_MS = 250
+_REDIS_SECONDS = 10.0
+_RENEWALS = 3  # of a lock, before it would lapse
+_LONGEST_PAUSE = 30.0
+
+
+class MessageSource:
+    """The queue of one deployment on its own server."""
+
+    def __init__(
+        self, folder: Folder, job: Mapping[str, Any], function: FunctionAddress, say: Callable[[str], None]
+    ) -> None:
+        client = connect(Folder(Path(job["queue_folder"])), texts=False, seconds=_REDIS_SECONDS)
+        self._queue = Queue(client, str(job["trigger"]["queue_in"]))
+        self._answers = str(job["trigger"]["queue_out"])
+        self._most_bytes = int(job["most_bytes"])
+        self._function = function
+        self._say = say
+        self._under_way: dict[str, Message] = {}
+        self._lock = Lock()
+        self._renewal_due = 0.0
+
+    def open(self) -> None:
+        self._queue.open()
+
+    def take(self, most: int) -> list[Message]:
+        received = self._queue.receive(most, wait_ms=_WAIT_MS)
+        with self._lock:
+            # Its lock may have lapsed while this process was held up; it is still being worked on.
+            taken = [message for message in received if message.id not in self._under_way]
+            self._under_way.update({message.id: message for message in taken})
+        return taken
+
+    def work(self, item: Message) -> None:
+        try:
+            self._work(item)
+        finally:
+            with self._lock:
+                del self._under_way[item.id]
+
+    def tend(self) -> None:
+        if time.monotonic() < self._renewal_due:
+            return
+        self._renewal_due = time.monotonic() + LOCK_SECONDS / _RENEWALS
+        with self._lock:
+            held = list(self._under_way.values())
+        self._queue.renew(held)
+
+    def tally(self) -> Tally:
+        return self._queue.tally()
+
+    def _work(self, message: Message) -> None:
+        began = time.monotonic()
+        if message.deliveries > MOST_DELIVERIES:
+            # Nobody was left to say what became of the last delivery.
+            self._give_up(message, "MaxDeliveryCountExceeded", "the host ended during its last delivery")
+            return
+        if len(message.body) > self._most_bytes:
+            self._give_up(message, "TooLarge", f"{len(message.body)} bytes; the function takes {self._most_bytes}")
+            return
+        try:
+            outcome = self._function.invoke(message.body, self._metadata(message))
+        except NotReached:
+            self._queue.abandon(message, seconds=0, counted=False)
+            raise
+        if outcome.output is None:
+            self._failed(message, outcome)
+            return
+        answer = Message(outcome.output, content_type="application/json", correlation_id=message.message_id)
+        self._queue.complete(message, answer=answer, to=self._answers)
+        took = f"{(time.monotonic() - began) * 1000:.0f} ms"
+        self._say(f"{_shown(message)} scored in {took}; {'; '.join(outcome.logs)[:500]}")
+
+    def _failed(self, message: Message, outcome: Outcome) -> None:
+        if message.deliveries >= MOST_DELIVERIES:
+            self._give_up(message, "MaxDeliveryCountExceeded", outcome.failure)
+            return
+        pause = 0.1 if outcome.hopeless else min(0.25 * 2**message.deliveries, _LONGEST_PAUSE)
+        self._queue.abandon(message, seconds=pause)
+        self._say(f"{_shown(message)} failed, delivery {message.deliveries} of {MOST_DELIVERIES}: {outcome.failure}")
+
+    def _give_up(self, message: Message, reason: str, description: str) -> None:
+        self._queue.dead_letter(message, reason=reason, description=description)
+        self._say(f"{_shown(message)} is a dead letter after {message.deliveries} deliveries: {reason}: {description}")
+
+    def _metadata(self, message: Message) -> dict[str, Any]:
+        return {
+            "MessageId": message.message_id,
+            "DeliveryCount": message.deliveries,
+            "ContentType": message.content_type,
+            "CorrelationId": message.correlation_id,
+            "EnqueuedTimeUtc": as_utc(message.enqueued),
+            "ApplicationProperties": message.properties,
+            "sys": system_metadata(self._function.name, datetime.now(UTC)),
+        }
+
+
+def _shown(message: Message) -> str:
+    """The message's name as one line of a log, whatever is in it."""
+    return f"Message {json.dumps(message.message_id[:100])}"

@@ -1,0 +1,124 @@
+"""The trigger of one function: a host process that posts to it what arrives as blobs or messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...domain.errors import ErrorDetail, ResourceFailed
+from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage
+from ...domain.spec import BlobTrigger, HttpTrigger, Spec, digest_of
+from ...packaging.functions import function_folder
+from . import children
+from .blob_source import POISON, containers
+from .bus import MOST_DELIVERIES
+from .children import Look, Phase
+from .folders import Folder, read_json
+from .logs import tail
+from .queue import KEY as QUEUE
+from .resource import LocalResource
+from .trigger_host import STATUS
+
+FUNCTION = "function"
+
+
+@dataclass(kw_only=True)
+class LocalTrigger(LocalResource):
+    """A supervised trigger host; `spec` is None for one that is only remembered."""
+
+    spec: Spec | None = None
+
+    key: str = "trigger"
+    kind: str = "local.trigger"
+    stage: Stage = Stage.DEPLOY
+    title: str = "Trigger"
+    timeout: float = 60.0
+    restartable: bool = True
+    irreversible: str = "Files in its folder are lost, the answers too."
+
+    def fingerprint(self, ctx: Context) -> str:
+        if self.spec is None:
+            return ""
+        return digest_of(
+            {
+                "trigger": self.spec.trigger.model_dump(mode="json"),
+                "most_bytes": self.spec.input.max_body_bytes,
+                "queue": ctx.outputs.get(QUEUE, {}).get("socket", ""),
+                "generation": ctx.generation,
+            }
+        )
+
+    def describe(self) -> Mapping[str, str]:
+        if self.spec is None or isinstance(self.spec.trigger, HttpTrigger):
+            return {}
+        trigger = self.spec.trigger
+        if isinstance(trigger, BlobTrigger):
+            return {
+                "reads": f"{trigger.path_in}, a folder on this machine",
+                "writes": trigger.path_out,
+                "gives up": f"after 5 tries, told in {POISON}",
+                "on update": "what is under way is finished or tried again; files stay",
+            }
+        return {
+            "reads": trigger.queue_in,
+            "writes": trigger.queue_out,
+            "gives up": f"after {MOST_DELIVERIES} deliveries, kept in the dead-letter queue",
+            "on update": "what is under way is finished or delivered again",
+        }
+
+    def observe(self, ctx: Context) -> Observation:
+        look = children.look(self.folder)
+        match look.phase:
+            case Phase.ABSENT:
+                return Absent()
+            case Phase.STARTING:
+                return Pending("The trigger is starting.")
+            case Phase.ENDING:
+                return Pending("The trigger is ending.")
+            case Phase.HALF_GONE:
+                return Broken(ErrorDetail("half_removed", "The removal of the trigger was interrupted."))
+            case Phase.ENDED:
+                return Broken(
+                    ErrorDetail(
+                        "trigger_ended",
+                        "The trigger's process is not running any more.",
+                        "It was ended from outside: by a restart of the machine, the system when memory ran out, or a "
+                        "person.",
+                        "Restart the deployment: what arrived meanwhile is scored then. Its last log lines say more.",
+                        raw="\n".join(tail(self.folder.logs)),
+                    )
+                )
+        if read_json(self.folder.path / STATUS).get("job") != look.job["id"]:
+            return Pending("The trigger is not listening yet.")
+        return Ready(self._outputs(look), look.fingerprint)
+
+    def create(self, ctx: Context) -> None:
+        """Start the host, or end the one that runs and start it with what is wanted now."""
+        spec = self.spec
+        if spec is None:
+            raise ResourceFailed("This trigger is only remembered: it can be removed, not made.")
+        self.refuse_while_ending(children.look(self.folder).phase)
+        children.spawn(
+            self.folder,
+            argv=children.module_command("trigger_host", str(self.folder.path)),
+            job={
+                "fingerprint": self.fingerprint(ctx),
+                "trigger": spec.trigger.model_dump(mode="json"),
+                "function": function_folder(spec.trigger),
+                "function_folder": str(self.sibling(FUNCTION).path),
+                "queue_folder": str(self.sibling(QUEUE).path),
+                "most_bytes": spec.input.max_body_bytes,
+            },
+            env=children.plain_environment(),
+        )
+
+    def _outputs(self, look: Look) -> Outputs:
+        trigger = look.job["trigger"]
+        if trigger["kind"] == "blob":
+            read, written = containers(self.folder.path, trigger["path_in"], trigger["path_out"])
+            return {"kind": "blob", "folder_in": str(read), "folder_out": str(written)}
+        return {"kind": "service_bus", "queue_in": trigger["queue_in"], "queue_out": trigger["queue_out"]}
+
+
+def status_of(folder: Folder) -> Mapping[str, int]:
+    """How many wait, are done and were given up, as the host last said; {} where it never did."""
+    told = read_json(folder.path / STATUS)
+    return {name: int(told[name]) for name in ("waiting", "done", "poisoned") if name in told}
