@@ -43,8 +43,11 @@ class Function:
 
 
 @contextmanager
-def serving() -> Iterator[Function]:
-    """Start both. Test and function have users of their own on the server, whose password a deployment changes."""
+def serving(**more: str) -> Iterator[Function]:
+    """Start both; `more` goes into the function's environment.
+
+    Test and function have users of their own on the server, whose password a deployment changes.
+    """
     with tempfile.TemporaryDirectory(prefix="live-") as folder, ExitStack() as children:
         root, password = Path(folder), secrets.token_urlsafe(16)
         cache_port, port = _free_port(), _free_port()
@@ -77,6 +80,7 @@ def serving() -> Iterator[Function]:
                 "SCORING_CACHE_TTL": "3600",
                 # A busy machine is no reason to pass the cache by.
                 "SCORING_CACHE_TIMEOUT_MS": "5000",
+                **more,
             },
         )
         _wait_for_function(f"http://127.0.0.1:{port}/healthz")

@@ -72,7 +72,7 @@ def _page(
     shown = {
         **frame(actor, found, _("Find and erase an input")),
         "recent": invocations.history(actor=actor, deployment=found, everyone=True)[:HISTORY_SHOWN],
-        "keeps_rows": any(revision.spec.cache.keys == "row" for revision in found.revisions.all()),
+        "keeps_rows": inputs.keeps_rows(found),
         **context,
     }
     return render(request, "cache/find.html", shown, status=status)

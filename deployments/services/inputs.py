@@ -9,7 +9,7 @@ from django.db import transaction
 from .. import audit
 from ..cache import inspector
 from ..cache.by_input import candidates, known_versions, present
-from ..cache.keys import KeySpace
+from ..cache.keys import EntryName, KeySpace
 from ..domain.errors import ConsoleError
 from ..invoker import Answer, Call
 from ..models import Deployment, Invocation, Sample
@@ -18,7 +18,8 @@ from .access import require
 from .caches import connected, has_cache
 from .invocations import call_function, live_function
 
-MOST_ROWS = 100  # of one input that are looked for each by itself: every one is a question to the function
+ROWS_TOLD = 300  # of which the function tells the digests in one answer
+MOST_ROWS = 3_000  # of one input that are looked for each by itself
 MOST_EPOCHS = 100  # of each model version that are looked into, beside those that the cache itself remembers
 TAG_LENGTH = 16
 
@@ -85,25 +86,52 @@ def _kept(deployment: Deployment, body: Any) -> Kept:
     if body is None:
         raise ConsoleError("Say which input.", action="Send the request's body, as the function gets it.", field="body")
     if not has_cache(deployment):
-        return Kept("", (), *_rows_of(deployment, body, digest=""))
-    key, rows = _key_of(deployment, body), _rows(deployment, body)
+        return Kept("", (), *_same(deployment, body, digest=""))
+    named, digests, more = _named(deployment, body)
     with connected(deployment) as (client, address):
         space = KeySpace(address.prefix)
-        asked = [key, *(_key_of(deployment, row) for row in rows[:MOST_ROWS])]
-        digests = {_digest(space, told) for told in asked}
-        versions = {*known_versions(client, space), *_versions(deployment), *(_version(space, told) for told in asked)}
-        keys = present(client, candidates(space, versions=versions, digests=digests))
-    calls, samples = _rows_of(deployment, body, digest=_digest(space, key))
-    return Kept(key, keys, calls, samples, len(rows[:MOST_ROWS]), len(rows[MOST_ROWS:]))
+        versions = {*known_versions(client, space), *_versions(deployment), named.version}
+        keys = present(client, candidates(space, versions=versions, digests={named.digest, *digests}))
+    calls, samples = _same(deployment, body, digest=named.digest)
+    key = f"{space.prefix}:{named.version}:q:{named.digest}"
+    return Kept(key, keys, calls, samples, len(digests), more)
 
 
-def _key_of(deployment: Deployment, body: Any) -> str:
-    """The key of an input, by the function's own word: it looks into the cache and scores nothing."""
+def _named(deployment: Deployment, body: Any) -> tuple[EntryName, list[str], int]:
+    """The name of an input in keys, the digests of its rows where rows ever had keys, and how many rows are left out.
+
+    By the function's own word, which looks into the cache and scores nothing.
+    """
+    answer = _asked(deployment, body)
+    named = KeySpace(deployment.name).name(answer.key)
+    if named is None or not named.version:
+        raise _no_key(answer)
+    if not keeps_rows(deployment):
+        return named, [], 0
+    parameter = (deployment.live_revision or deployment.latest_revision()).spec.input.parameter
+    rows = body.get(parameter) if isinstance(body, dict) else None
+    count = len(rows) if isinstance(rows, list) else 0
+    digests = _row_digests(answer)
+    for start in range(ROWS_TOLD, min(count, MOST_ROWS), ROWS_TOLD):
+        part = {**body, parameter: rows[start : start + ROWS_TOLD]} if rows else body
+        digests += _row_digests(_asked(deployment, part))
+    return named, digests, max(count - len(digests), 0)
+
+
+def keeps_rows(deployment: Deployment) -> bool:
+    """Whether any revision that was ever made kept answers to rows by themselves."""
+    revisions = deployment.revisions.exclude(model_version="")
+    return any(revision.spec.cache.keys == "row" for revision in revisions)
+
+
+def _asked(deployment: Deployment, body: Any) -> Answer:
     row = live_function(deployment)
-    answer = call_function(deployment, row, str(row.outputs["url"]), Call(body=body, cache="only-if-cached"))
-    if KeySpace(deployment.name).whole_key(answer.key):
-        return answer.key
-    raise _no_key(answer)
+    return call_function(deployment, row, str(row.outputs["url"]), Call(body=body, cache="only-if-cached"))
+
+
+def _row_digests(answer: Answer) -> list[str]:
+    """Of the first rows of what was sent, by a function that knows to tell them; none by an older one."""
+    return [digest for digest in answer.headers.get("x-cache-row-digests", "").split(",") if digest]
 
 
 def _no_key(answer: Answer) -> ConsoleError:
@@ -116,16 +144,6 @@ def _no_key(answer: Answer) -> ConsoleError:
     )
 
 
-def _rows(deployment: Deployment, body: Any) -> list[Any]:
-    """The bodies of single rows to look for, where any revision ever kept rows by themselves."""
-    revisions = list(deployment.revisions.exclude(model_version=""))
-    if not any(revision.spec.cache.keys == "row" for revision in revisions):
-        return []
-    parameter = (deployment.live_revision or deployment.latest_revision()).spec.input.parameter
-    rows = body.get(parameter) if isinstance(body, dict) else None
-    return [{**body, parameter: [row]} for row in rows] if isinstance(rows, list) and len(rows) > 1 else []
-
-
 def _versions(deployment: Deployment) -> Iterator[str]:
     """Those of its revisions, with the newest data epochs: the cache may have evicted its own list of them."""
     newest = deployment.data_epoch
@@ -136,7 +154,7 @@ def _versions(deployment: Deployment) -> Iterator[str]:
         yield from (f"{tag}-e{epoch}" if epoch else tag for epoch in epochs)
 
 
-def _rows_of(deployment: Deployment, body: Any, *, digest: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _same(deployment: Deployment, body: Any, *, digest: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The kept test calls and samples of the same input; a digest also knows the calls that wrote it differently."""
     calls = Invocation.objects.filter(deployment=deployment).values_list("pk", "request", "key")
     same = tuple(
@@ -146,13 +164,3 @@ def _rows_of(deployment: Deployment, body: Any, *, digest: str) -> tuple[tuple[i
     )
     samples = Sample.objects.filter(deployment=deployment).values_list("pk", "body")
     return same, tuple(number for number, kept in samples.iterator() if kept == body)
-
-
-def _digest(space: KeySpace, key: str) -> str:
-    name = space.name(key)
-    return name.digest if name else ""
-
-
-def _version(space: KeySpace, key: str) -> str:
-    name = space.name(key)
-    return name.version if name else ""

@@ -23,7 +23,8 @@ class Answer(msgspec.Struct):
 
     `key` is that of the request, also where its rows were looked up each by its own. Times are in seconds; None
     for a part that was not needed. `joined`: it shared the answer to an equal request; `local`: this process still
-    held it. `rows_hit` and `rows_missed` are counted only where rows have keys.
+    held it. `rows_hit` and `rows_missed` are counted only where rows have keys. `row_digests` are told to who only
+    looks: those that the first rows have, or would have, in the keys of rows.
     """
 
     body: bytes
@@ -36,5 +37,6 @@ class Answer(msgspec.Struct):
     local: bool = False
     rows_hit: int = 0
     rows_missed: int = 0
+    row_digests: str = ""
     parse: float = 0.0
     total: float = 0.0

@@ -55,7 +55,9 @@ class Application:
         open_to_all = manifest.trigger.auth_level == "anonymous"
         self._script = None
         if manifest.code.entry_script is not None:
-            self._script = ScriptFace(os.environ, keyed=not open_to_all)
+            self._script = ScriptFace(
+                os.environ, keyed=not open_to_all, seconds=service.settings.predict_seconds
+            )
             self._methods = tuple(dict.fromkeys((*self._methods, "OPTIONS")))
         keys = () if open_to_all else service.settings.function_keys
         self._keys = tuple(key.encode() for key in keys)
@@ -246,21 +248,23 @@ def cache_wish(cache_control: str | None) -> CacheWish:
     if not cache_control:
         return _DEFAULT
     directives = {part.strip() for part in cache_control.lower().split(",")}
-    if "no-store" in directives:
-        return CacheWish.NO_STORE
+    # First, for who only looks stores nothing either: the two together mean the one.
     if "only-if-cached" in directives:
         return CacheWish.ONLY_IF_CACHED
+    if "no-store" in directives:
+        return CacheWish.NO_STORE
     return CacheWish.NO_CACHE if directives & {"no-cache", "max-age=0"} else _DEFAULT
 
 
 def answer_headers(answer: Answer, model_version: str) -> tuple[Header, ...]:
     """How the answer came about."""
-    return (
+    headers = (
         _VERDICTS[answer.verdict],
         (b"x-cache-key", answer.key.encode()),
         (b"x-model-version", model_version.encode()),
         (b"server-timing", timing(answer)),
     )
+    return (*headers, (b"x-cache-row-digests", answer.row_digests.encode())) if answer.row_digests else headers
 
 
 def timing(answer: Answer) -> bytes:

@@ -20,7 +20,7 @@ from scoring.calls import storable
 from scoring.errors import ScoringError, try_again
 from scoring.flights import Flights
 from scoring.inputs import Asked, Reader, Request, RowReader, reader_for
-from scoring.keys import digester
+from scoring.keys import digester, row_form
 from scoring.loading import aside, failure_of
 from scoring.manifest import Manifest
 from scoring.meter import Meter
@@ -35,6 +35,9 @@ from scoring.stats import Statistics
 _CACHE_PATIENCE = 3.0
 # A longer body is read in a thread, so that others are answered between the steps of reading it.
 _LARGE = 256 * 1024
+_ROW_DIGESTS = 300  # told in a header, which not everybody on the way lets be larger than 16 kB
+
+_DEFAULT = CacheWish.DEFAULT
 
 log = logging.getLogger("scoring")
 
@@ -66,7 +69,9 @@ class Service:
         self._auto = Auto(Meter(), ttl=settings.ttl) if settings.policy == "auto" else None
         self._reader: Reader | None = None
         self._rows: Rows | None = None
+        self._row_reader: RowReader | None = None
         self._deterministic = True
+        self._cacheable = False
         self._flights = Flights()
         self._under_way = 0
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="read")
@@ -97,8 +102,8 @@ class Service:
     async def answer(self, body: bytes, wish: CacheWish = CacheWish.DEFAULT, asked: Asked | None = None) -> Answer:
         """Score one request; `asked` is for scripts. Raises ScoringError for everything that is not an answer."""
         start = perf_counter()
-        epoch = self.cache.epoch
-        reader = self._reader
+        cache, reader = self.cache, self._reader
+        epoch, space = cache.epoch, cache.space
         if reader is None:
             raise self._not_ready()
         auto = self._auto
@@ -115,8 +120,12 @@ class Service:
                 loop = asyncio.get_running_loop()
                 request = await loop.run_in_executor(self._reading, reader.read, body, asked)
             parsed = perf_counter()
-            key = f"{self.cache.space}:q:{self._digest(request.form)}"
-            answer = await self._decided(_Question(body, asked, request, key, epoch), wish)
+            key = f"{space}:q:{self._digest(request.form)}"
+            looks = wish is _DEFAULT and self._cacheable and (auto is None or auto.uses_cache(key))
+            if looks and (kept := cache.kept(key)) is not None:
+                answer = Answer(kept, "HIT", key, local=True)
+            else:
+                answer = await self._decided(_Question(body, asked, request, key, epoch), wish, looks=looks)
         except ScoringError:
             if wish is not CacheWish.ONLY_IF_CACHED:
                 self.statistics.failed(epoch=epoch)
@@ -131,7 +140,7 @@ class Service:
             self._count(answer, epoch, request.rows)
         return answer
 
-    async def _decided(self, question: _Question, wish: CacheWish) -> Answer:
+    async def _decided(self, question: _Question, wish: CacheWish, *, looks: bool) -> Answer:
         if wish is CacheWish.ONLY_IF_CACHED:
             return await self._looked_up_only(question)
         if not self._deterministic or wish is CacheWish.NO_STORE:
@@ -143,7 +152,7 @@ class Service:
             return await flights.join(key)
         flights.begin(key)
         try:
-            answer = await self._looked_up(question)
+            answer = await (self._looked_up(question) if looks else self._computed(question))
         except BaseException as error:
             flights.fail(key, error)
             raise
@@ -152,16 +161,11 @@ class Service:
 
     async def _looked_up(self, question: _Question) -> Answer:
         """Look up, or compute and store."""
-        key, cache = question.key, self.cache
-        if cache.state == "off" or (self._auto and not self._auto.uses_cache(key)):
-            return await self._computed(question)
+        key = question.key
         if self._rows is not None:
             return await self._rows.answer(question.request, key, question.epoch)
-        kept = cache.kept(key)
-        if kept is not None:
-            return Answer(kept, "HIT", key, local=True)
         start = perf_counter()
-        looked = cache.look_up(key, question.epoch)
+        looked = self.cache.look_up(key, question.epoch)
         found = None if looked is None else await looked
         took = perf_counter() - start
         if isinstance(found, bytes):
@@ -174,24 +178,33 @@ class Service:
 
     async def _looked_up_only(self, question: _Question) -> Answer:
         """What is stored. Raises a 504 where nothing is, as RFC 9111 5.2.1.7 says."""
-        key = question.key
+        key, digests = question.key, self._row_digests(question.request)
         if self._rows is not None:
             answer = await self._rows.look_up(question.request, key, question.epoch)
             if answer is not None:
+                answer.row_digests = digests
                 return answer
         else:
             start = perf_counter()
             looked = self.cache.look_up(key, question.epoch)
             found = None if looked is None else await looked
             if isinstance(found, bytes):
-                return Answer(found, "HIT", key, perf_counter() - start)
+                return Answer(found, "HIT", key, perf_counter() - start, row_digests=digests)
+        told = ((b"x-cache-row-digests", digests.encode()),) if digests else ()
         raise ScoringError(
             504,
             "not_cached",
             "No answer to this request is stored.",
             "Without Cache-Control: only-if-cached the model answers.",
-            headers=((b"x-cache-key", key.encode()),),
+            headers=((b"x-cache-key", key.encode()), *told),
         )
+
+    def _row_digests(self, request: Request) -> str:
+        """What names the first rows in keys of rows, also those that were stored while rows had keys."""
+        if self._row_reader is None:
+            return ""
+        few = self._row_reader.picked(request, range(min(request.rows, _ROW_DIGESTS)))
+        return ",".join(self._digest(row_form(form)) for form in self._row_reader.row_forms(few))
 
     async def _computed(self, question: _Question) -> Answer:
         """Ask the model; BYPASS until somebody stores it."""
@@ -244,6 +257,7 @@ class Service:
             self.failure = failure_of(error)
             return
         self._deterministic = scorer.deterministic
+        self._cacheable = scorer.deterministic and self.cache.state != "off"
         reader = scorer.reader
         unknown = reader.unknown(self._masked)
         if unknown:
@@ -256,7 +270,7 @@ class Service:
             self.statistics.predicted(int(took * 1e6))
         if self.settings.keys == "row" and rows is not None:
             self._rows = Rows(self.cache, rows, digest=self._digest, given=self._given_rows, predict=self.runner.run)
-        self._reader = reader
+        self._reader, self._row_reader = reader, rows
         log.info("ready: model version %s", self.manifest.model_version)
 
     def _example(self, reader: RowReader | None) -> Request | None:

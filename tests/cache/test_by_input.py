@@ -1,5 +1,6 @@
 """What is kept of one input: found by that input under every version, and erased, on a live function and its Redis."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from deployments.domain.errors import Conflict, ConsoleError, NotAllowed
 from deployments.models import AuditEntry, Deployment, Invocation, Sample
 from deployments.policy import Actor
 from deployments.services import inputs
-from deployments.services.deployments import change_deployment
 from deployments.services.inputs import erase_entries, find_entries
 from deployments.services.invocations import description, invoke, save_sample
 from deployments.services.retention import keep_invocations
@@ -102,21 +102,27 @@ def test_an_input_is_erased_with_its_calls_and_samples_and_the_audit_knows_none_
     assert invoke(actor=root, deployment=digits, body=body)[1].cache == "miss"
 
 
-def test_rows_are_looked_for_by_themselves_where_rows_were_ever_kept(
-    digits: Deployment, function: live.Function, root: Actor, monkeypatch: pytest.MonkeyPatch
+def test_rows_are_found_by_themselves_where_rows_were_ever_kept(
+    settings: Any, tmp_path: Path, root: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    single = invoke(actor=root, deployment=digits, body=body_of(function, 1))[1].key
-    row_key = single.replace(":q:", ":r:")
-    function.admin.set(row_key, entry_value(7))
-    batch = body_of(function, 0, 1, 2)
-    assert find_entries(actor=root, deployment=digits, body=batch).rows == 0
-    revision = change_deployment(actor=root, deployment=digits, spec=factories.spec(cache={"keys": "row"}))
-    assert revision is not None
-    digits.revisions.update(model_version=live.MODEL_VERSION)
-    kept = find_entries(actor=root, deployment=digits, body=batch)
-    assert (set(kept.keys), kept.rows, kept.more_rows) == ({row_key, single}, 3, 0)
-    monkeypatch.setattr(inputs, "MOST_ROWS", 1)
-    assert find_entries(actor=root, deployment=digits, body=batch).more_rows == 2
+    with live.serving(SCORING_KEYS="row") as function, live.paper_world(settings, tmp_path):
+        digits = live.deployed(function, cache={"keys": "row"})
+        invoke(actor=root, deployment=digits, body=body_of(function, 1, 5))
+        batch = body_of(function, 0, 1, 2)
+        kept = find_entries(actor=root, deployment=digits, body=batch)
+        assert [key.split(":")[2] for key in kept.keys] == ["r"]
+        assert (kept.rows, kept.more_rows) == (3, 0)
+        assert invoke(actor=root, deployment=digits, body=body_of(function, 5))[1].cache == "hit"
+        assert erase_entries(actor=root, deployment=digits, body=batch).keys == kept.keys
+        assert function.admin.exists(*kept.keys) == 0
+        assert invoke(actor=root, deployment=digits, body=body_of(function, 5))[1].cache == "hit"
+        assert invoke(actor=root, deployment=digits, body=body_of(function, 1))[1].cache == "miss"
+        # More rows than one answer tells are asked for in parts, and those that are too many are said to be.
+        many = {"data": [[float(number)] * 64 for number in range(700)]}
+        assert find_entries(actor=root, deployment=digits, body=many).rows == 700
+        monkeypatch.setattr(inputs, "MOST_ROWS", 600)
+        told = find_entries(actor=root, deployment=digits, body=many)
+        assert (told.rows, told.more_rows) == (600, 100)
 
 
 def test_an_input_that_the_function_does_not_take_is_said_so(
