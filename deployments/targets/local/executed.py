@@ -67,14 +67,8 @@ def _uploaded_as_onnx(work: Work, opened: Opened) -> Form:
             action="Set execution to auto, or upload the model as joblib, pickle or skops.",
             field="execution",
         )
-    outputs = opened.description.get("outputs")
     print("Executes as ONNX: it was uploaded as ONNX.")
-    return Form(
-        Executed(
-            executes="onnx", reason="It was uploaded as ONNX.", outputs=outputs if isinstance(outputs, dict) else None
-        ),
-        opened.environment,
-    )
+    return Form(Executed(executes="onnx", reason="It was uploaded as ONNX."), opened.environment)
 
 
 def _original(opened: Opened, reason: str) -> Form:

@@ -19,7 +19,7 @@ from deployments.targets.local.executed import choose_form
 from deployments.targets.local.opened import Opened
 from deployments.targets.local.target import LocalTarget
 from deployments.targets.local.work import Work
-from tests.targets.driving import Driven, text_of
+from tests.targets.driving import Driven, Failed, text_of
 
 from .conftest import SCORING_ROOT, Files, LocalHarness
 
@@ -39,6 +39,24 @@ _TABLE = """
     table = pd.DataFrame({"age": [20.0, 40.0, 60.0, 80.0], "city": ["Ulm", "Bonn", "Ulm", "Bonn"]})
     columns = ColumnTransformer([("city", OneHotEncoder(handle_unknown="ignore"), ["city"])], remainder="passthrough")
     joblib.dump(make_pipeline(columns, LogisticRegression()).fit(table, [0, 0, 1, 1]), sys.argv[1])
+"""
+
+
+_SKOPS = """
+    import sys
+    import skops.io
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    skops.io.dump(LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), sys.argv[1])
+"""
+_ONNX = """
+    import sys
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    rows, labels = load_iris(return_X_y=True)
+    model = to_onnx(LogisticRegression(max_iter=500).fit(rows, labels), rows[:1], options={"zipmap": False})
+    open(sys.argv[1], "wb").write(model.SerializeToString())
 """
 
 
@@ -129,6 +147,27 @@ def test_pandas_is_added_by_itself_for_a_model_of_tables(driven: Driven, files: 
     assert manifest["input"]["kind"] == "table"
     assert holds(requirements, "pandas")
     assert "pandas is added" in log
+
+
+def test_a_skops_file_is_packaged_with_its_reader(driven: Driven, files: Files) -> None:
+    _, log, manifest, requirements = built(driven, image_spec(files.run("iris.skops", _SKOPS), execution="original"))
+    assert manifest["model"]["format"] == "skops"
+    assert manifest["trained_with"].get("scikit-learn")
+    assert holds(requirements, "skops")
+    assert "with which the model was saved" in log
+
+
+def test_an_uploaded_onnx_model_executes_as_it_is_and_needs_no_scikit_learn(driven: Driven, files: Files) -> None:
+    model = files.run("iris.onnx", _ONNX)
+    outputs, _, manifest, requirements = built(driven, image_spec(model))
+    assert (outputs["executes"], manifest["model"]["format"]) == ("onnx", "onnx")
+    assert outputs["reason"] == "It was uploaded as ONNX."
+    assert manifest["execution"]["file"] is None
+    assert holds(requirements, "onnxruntime")
+    assert not holds(requirements, "scikit-learn")
+    with pytest.raises(Failed) as caught:
+        built(driven, image_spec(model, execution="original"))
+    assert (caught.value.error.code, caught.value.error.fix) == ("no_original", {})
 
 
 def test_versions_that_no_converter_knows_leave_the_original_unless_onnx_is_asked_for(
