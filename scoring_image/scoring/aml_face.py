@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -28,11 +27,13 @@ Headers = tuple[tuple[str, str], ...]
 class ScriptFace:
     """The inference server's manners; `environ` is the process's, where its settings are.
 
-    `keyed` is a function that asks for a key: what carried the key is not for the script.
+    `keyed` is a function that asks for a key: what carried the key is not for the script. `seconds` are those that a
+    run may take.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, keyed: bool) -> None:
+    def __init__(self, environ: Mapping[str, str], *, keyed: bool, seconds: float) -> None:
         self._keyed = keyed
+        self._timed_out = message(500, timed_out(round(seconds * 1000)), failed=True)
         self._version = _version(environ)
         origins = [origin.strip() for origin in environ.get("AML_CORS_ORIGINS", "").split(",") if origin.strip()]
         self._cors = _cors(origins) if origins else None
@@ -44,7 +45,9 @@ class ScriptFace:
             headers = (header for header in headers if header[0] != b"x-functions-key")
         asked = Asked(method, query, tuple(headers))
         ids, refusal = _identified(asked)
-        return Exchange(asked, (*self._version, *ids, *(self._cors(asked) if self._cors else ())), refusal)
+        return Exchange(
+            asked, (*self._version, *ids, *(self._cors(asked) if self._cors else ())), refusal, self._timed_out
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Exchange:
     asked: Asked
     headers: Headers
     refusal: Reply | None
+    timed_out: Reply
 
     def check(self) -> None:
         """Raises ReplyError, a 431, where the ids that the request brings are too long."""
@@ -70,22 +74,21 @@ class Exchange:
 
     def refused(self, error: ScoringError) -> Reply | None:
         """What the inference server says where the script fails or is not asked; None where it has no word."""
-        reply = error.reply if isinstance(error, ReplyError) else _in_its_words(error)
-        return reply and replace(reply, headers=(*reply.headers, *self.headers))
+        if isinstance(error, ReplyError):
+            reply = error.reply
+        elif error.code == "wrong_method":
+            reply = message(405, "Method not allowed")
+        elif error.code == "predict_timeout":
+            reply = self.timed_out
+        else:
+            return None
+        return replace(reply, headers=(*reply.headers, *self.headers))
 
 
 def message(status: int, text: str, *, failed: bool = False) -> Reply:
     """An answer of the inference server itself: `{"message": text}`."""
     headers = (("Content-Type", "application/json"), ("x-ms-run-function-failed", str(failed)))
     return Reply(status, headers, json.dumps({"message": text}).encode())
-
-
-def _in_its_words(error: ScoringError) -> Reply | None:
-    if error.code == "wrong_method":
-        return message(405, "Method not allowed")
-    if error.code == "predict_timeout":
-        return message(500, timed_out(timeout_ms(os.environ)), failed=True)
-    return None
 
 
 def _version(environ: Mapping[str, str]) -> Headers:

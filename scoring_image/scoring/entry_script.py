@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scoring.calls import Call, CallReader, ReplyError, packed, storable
+from scoring.calls import Call, CallReader, ReplyError, packed
 from scoring.inputs import Reader, Request
 from scoring.opening import OpenError, missing_module
 
@@ -29,10 +29,6 @@ class ScriptScorer:
     def score(self, request: Request) -> bytes:
         """The packed reply. Raises ReplyError for one of status 400 or above."""
         return self._script.score(request.value)
-
-    def storable(self, output: bytes) -> bool:
-        """Whether this answer may be given to others."""
-        return storable(output)
 
 
 class EntryScript:

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from scoring.calls import unpacked
 from scoring.contents import body_of
 from scoring.errors import ScoringError, bad_input, too_large
 from scoring.server import answer_headers, cache_wish
@@ -57,9 +58,10 @@ async def invoked(service: Service, payload: bytes) -> bytes:
         log.warning("%.200r failed: %s %s: %s", name, error.status, error.code, error.message)
         raise
     headers = answer_headers(answer, service.manifest.model_version)
+    output = unpacked(answer.body).body if service.scripted else answer.body
     return msgspec.json.encode(
         {
-            "Outputs": {OUTPUT: base64.b64encode(answer.body).decode()},
+            "Outputs": {OUTPUT: base64.b64encode(output).decode()},
             "Logs": [f"{key.decode().title()}: {value.decode()}" for key, value in headers],
             "ReturnValue": None,
         }

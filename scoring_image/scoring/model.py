@@ -27,9 +27,6 @@ class Scorer(Protocol):
     def score(self, request: Request) -> bytes:
         """The JSON of the answer. Whatever the model raises comes through; a script's refusal is a ScoringError."""
 
-    def storable(self, output: bytes) -> bool:
-        """Whether this answer may be given to others who ask the same."""
-
 
 class ModelScorer:
     """The method of a model that answers: a scikit-learn estimator's own, or that of its ONNX form."""
@@ -42,9 +39,6 @@ class ModelScorer:
 
     def score(self, request: Request) -> bytes:
         return encode_output(self._method(request.value))
-
-    def storable(self, output: bytes) -> bool:
-        return True
 
 
 def open_scorer(root: Path, manifest: Manifest) -> Scorer:

@@ -103,7 +103,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         local_bytes=_integer("SCORING_LOCAL_MB", environ.get("SCORING_LOCAL_MB") or "0") * 1024 * 1024,
         keys=cast(Keys, _choice("SCORING_KEYS", environ, ("request", "row"))),
         digest_key=environ.get("SCORING_DIGEST_KEY", "").encode(),
-        predict_seconds=max(1, _integer("SCORING_PREDICT_SECONDS", environ.get("SCORING_PREDICT_SECONDS") or "60")),
+        predict_seconds=_predict_seconds(environ),
         most_waiting=max(1, _integer("SCORING_MOST_WAITING", environ.get("SCORING_MOST_WAITING") or str(MOST_WAITING))),
         gain=_ratio("SCORING_EXECUTION_GAIN", environ.get("SCORING_EXECUTION_GAIN", "")),
     )
@@ -161,6 +161,13 @@ def _integer(name: str, text: str, *, most: int | None = None) -> int:
     if not text.isdigit() or (most is not None and int(text) > most):
         raise SettingsError(f"{name} must be a whole number{f' up to {most}' if most else ''}, not {text!r}")
     return int(text)
+
+
+def _predict_seconds(environ: Mapping[str, str]) -> float:
+    """The sooner of our own limit and of SCORING_TIMEOUT_MS, by which Azure Machine Learning's scripts know theirs."""
+    seconds = max(1, _integer("SCORING_PREDICT_SECONDS", environ.get("SCORING_PREDICT_SECONDS") or "60"))
+    theirs = environ.get("SCORING_TIMEOUT_MS")
+    return min(seconds, max(1, _integer("SCORING_TIMEOUT_MS", theirs)) / 1000) if theirs else seconds
 
 
 def _descriptor(name: str, environ: Mapping[str, str]) -> int | None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.scoring.inference_server import InferenceServer
 from tests.scoring.packages import UPLOADS, write_package
-from tests.scoring.processes import Function, free_port, wait_for
+from tests.scoring.processes import Function, wait_for
 
 ORIGIN = "https://shop.example"
 JSON = {"Content-Type": "application/json"}
@@ -158,45 +155,31 @@ class Pair:
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]:
     """Every script behind both servers, all started at once."""
-    processes: list[subprocess.Popen[bytes]] = []
-    found: dict[str, Pair] = {}
-    functions = []
+    started: dict[str, tuple[InferenceServer, Function]] = {}
     for script in ("driver", "decorated", "raw"):
         root = tmp_path_factory.mktemp(script)
         trigger = {"kind": "http", "route": "score", "methods": ["POST", "GET"], "auth_level": "anonymous"}
         write_package(root, {"a": "model"}, code={"entry_script": f"{script}.py"}, trigger=trigger)
         shutil.copytree(UPLOADS / "aml", root / "code", ignore=shutil.ignore_patterns("__pycache__"))
-        function = Function(root, **SETTINGS)
-        functions.append(function)
-        port = free_port()
-        command = [Path(sys.executable).with_name("azmlinfsrv"), "--port", str(port)]
-        command += ["--entry_script", f"{script}.py", "--model_dir", str(root / "model")]
-        environment = {"PATH": os.environ["PATH"], **SETTINGS}
-        with (root / "reference.log").open("w") as log:
-            processes.append(subprocess.Popen(command, cwd=root / "code", env=environment, stdout=log, stderr=log))
-        reference = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
-        found[script] = Pair(reference, function.client)
-    for function, pair, process in zip(functions, found.values(), processes, strict=True):
-        wait_for(lambda client=pair.reference, process=process: answers(client, process), seconds=90)
-        function.ready()
-    yield found
-    for process in [*processes, *(function.process for function in functions)]:
-        process.terminate()
-    for process in [*processes, *(function.process for function in functions)]:
-        process.wait(30)
-
-
-def answers(client: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None
-    try:
-        return client.get("/").is_success
-    except httpx.TransportError:
-        return False
+        model = ("--model_dir", str(root / "model"))
+        reference = InferenceServer(root / "code", f"{script}.py", *model, **SETTINGS)
+        started[script] = reference, Function(root, **SETTINGS)
+    yield {
+        script: Pair(reference.ready().client, function.ready().client)
+        for script, (reference, function) in started.items()
+    }
+    for reference, function in started.values():
+        reference.stop()
+        function.stop()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.script}: {case.name}")
 def test_both_answer_alike(case: Case, pairs: dict[str, Pair]) -> None:
-    pair = pairs[case.script]
+    compare(case, pairs[case.script])
+
+
+def compare(case: Case, pair: Pair) -> None:
+    """Ask both, and see that status, body and headers are alike but for what the case says."""
     expected, found = (
         client.request(case.method, path, params=case.query, content=case.body, headers=case.headers)
         for client, path in ((pair.reference, "/score"), (pair.ours, "/api/score"))
@@ -221,3 +204,9 @@ def test_a_script_that_ends_itself_ends_no_server(pairs: dict[str, Pair]) -> Non
     failed, raised = (ours.post("/api/score", content=json.dumps({"do": do}), headers=JSON) for do in ("exit", "raise"))
     assert (failed.status_code, failed.content) == (raised.status_code, raised.content)
     assert ours.post("/api/score", content="[]", headers=JSON).status_code == 200
+
+
+def test_a_run_that_takes_too_long_fails_at_both(pairs: dict[str, Pair]) -> None:
+    """The reference interrupts the script; ours leaves it to end, and others wait for it meanwhile."""
+    compare(told("slow"), pairs["driver"])
+    wait_for(lambda: pairs["driver"].ours.post("/api/score", content="[]", headers=JSON).is_success)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ Serve = Callable[..., Function]
 Script = Callable[..., Function]
 
 
+HTTP = {"kind": "http", "route": "score", "methods": ("POST", "GET"), "auth_level": "function"}
+
+
 @pytest.fixture
 def script(serve: Serve, cache_server: Redis, tmp_path: Path) -> Script:
     """Serve a script given by its text; `files` are other files of the code; further names are the environment."""
@@ -26,11 +30,10 @@ def script(serve: Serve, cache_server: Redis, tmp_path: Path) -> Script:
         deterministic: bool = True,
         name: str = "own.py",
         files: dict[str, str] | None = None,
-        methods: tuple[str, ...] = ("POST", "GET"),
+        trigger: dict[str, Any] = HTTP,
         **environment: str,
     ) -> Function:
         root = tmp_path / "package"
-        trigger = {"kind": "http", "route": "score", "methods": methods, "auth_level": "function"}
         code = {"entry_script": name, "deterministic": deterministic}
         write_package(root, {"a": "model"}, code=code, trigger=trigger)
         for path, content in {**(files or {}), name: text}.items():
@@ -260,6 +263,50 @@ def test_masked_fields_of_a_script_s_input_do_not_show(script: Script, cache_ser
     for body, shown in (('{"a": [{"pin": 1}]}', b'"input":{"a":[{"pin":"***"}]}'), ("pin=1", b'"input":"***"')):
         entry = cache_server.client.get(ask(function, body)[1].headers["x-cache-key"])
         assert shown in entry
+
+
+def test_a_blob_is_answered_with_the_bytes_that_the_script_gives(script: Script) -> None:
+    text = """
+        from azureml_inference_server_http.api.aml_response import AMLResponse
+
+        def init():
+            pass
+
+        def run(data):
+            if data == "refused":
+                return AMLResponse("no", 404)
+            return AMLResponse(data.encode("utf-16"), 200, {"Content-Type": "text/plain"})
+    """
+    trigger = {"kind": "blob", "function": "score", "path_in": "in/{name}", "path_out": "out/{name}"}
+    function = script(indented(text), trigger=trigger).ready()
+
+    def posted(content: bytes) -> httpx.Response:
+        payload = {"Data": {"input": base64.b64encode(content).decode()}, "Metadata": {}}
+        return function.client.post("/score", json=payload)
+
+    for verdict in ("MISS", "HIT"):
+        answer = posted(b"words").json()
+        assert base64.b64decode(answer["Outputs"]["output"]).decode("utf-16") == "words"
+        assert answer["Logs"][0] == f"X-Cache: {verdict}"
+    assert posted(b"refused").status_code == 404
+
+
+def test_a_run_that_takes_too_long_is_given_up_as_the_inference_server_does(script: Script) -> None:
+    text = """
+        import time
+
+        def init():
+            pass
+
+        def run(seconds):
+            time.sleep(float(seconds))
+            return "done"
+    """
+    function = script(indented(text), SCORING_TIMEOUT_MS="700").ready()
+    _, slow = ask(function, "1.5")
+    assert (slow.status_code, slow.json()) == (500, {"message": "Scoring timeout after 700 ms"})
+    assert slow.headers["x-ms-run-function-failed"] == "True"
+    assert wait_for(lambda: ask(function, "0")[1].status_code == 200)
 
 
 def indented(text: str) -> str:

@@ -37,7 +37,7 @@ ANSWERS = {
     "nan": lambda: [float("nan"), float("inf")],
     "none": lambda: None,
     "raise": raises,
-    "slow": lambda: time.sleep(3),
+    "slow": lambda: time.sleep(2),
     "text": lambda: 'a "text" of ☃',
     "timeout": times_out,
     "tuple": lambda: ({"a": 1}, 404),
