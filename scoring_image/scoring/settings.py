@@ -15,7 +15,7 @@ Keys = Literal["request", "row"]
 CacheAuth = Literal["password", "entra"]
 
 # Requests that may be under way in one process: what the model cannot answer in time is better refused at once.
-MOST_WAITING = 512
+MOST_WAITING = 2_000
 
 
 class SettingsError(Exception):

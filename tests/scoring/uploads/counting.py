@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class CountingModel:
-    """Answers the sum of each row; a first value of -1 makes it raise, one of -2 makes it slow."""
+    """Answers the sum of each row; a first value of -1 makes it raise, one of -2 makes it slow, one of -3 hang."""
 
     n_features_in_ = 2
 
@@ -17,4 +17,6 @@ class CountingModel:
             raise ArithmeticError("no answer for -1")
         if rows[0][0] == -2:
             time.sleep(0.5)
+        if rows[0][0] == -3:
+            time.sleep(600)
         return rows.sum(axis=1)
