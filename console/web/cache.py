@@ -170,6 +170,12 @@ def _figures(actor: Actor, found: Deployment, minutes: int) -> dict[str, Any]:
         "statistics": statistics,
         "versions": versions,
         "server": server,
+        "times": [
+            (_("Hit"), _("whole answers from the cache"), statistics.hit),
+            (_("Miss"), _("whole answers by the model"), statistics.miss),
+            (_("Model"), _("one prediction"), statistics.predict),
+            (_("Redis"), _("one look into the server"), statistics.redis),
+        ],
         "memory_share": f"{min(used / limit, 1) * 100:.1f}%" if limit and used is not None else "",
     }
 

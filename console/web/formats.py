@@ -28,6 +28,13 @@ def duration(seconds: float | timedelta | None) -> str:
     return ngettext("%(n)d day", "%(n)d days", hours // 24) % {"n": hours // 24}
 
 
+def saved_time(seconds: float) -> str:
+    """Time that was saved, with a minus where it was lost; `0` for neither."""
+    if not seconds:
+        return "0"
+    return f"−{duration(-seconds)}" if seconds < 0 else duration(seconds)
+
+
 def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
     """`just now`, `12 min ago`, `4 h ago`, `yesterday`, else the date; what is to come is `in 3 h 05 m`."""
     if moment is None:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
-from console.web.formats import clock, duration
+from console.web.formats import clock, saved_time
 from console.web.pages import page
 from deployments.cache.statistics import CacheStatistics, Point
 from deployments.domain.errors import ConsoleError
@@ -118,14 +118,7 @@ def told(of: CacheStatistics) -> list[Stat]:
             "ms",
             _("p95 %(hit)s / %(miss)s ms") % {"hit": _ms(of.hit.p95_ms), "miss": _ms(of.miss.p95_ms)},
         ),
-        Stat(
-            _("Saved"),
-            duration(of.saved.seconds) if of.saved.seconds else "0",
-            "",
-            _("%(share)s%% of the model's time") % {"share": _percent(of.saved.share)}
-            if of.saved.share is not None
-            else _("nothing yet"),
-        ),
+        Stat(_("Saved"), saved_time(of.saved.seconds), "", _saving(of)),
     ]
 
 
@@ -152,7 +145,7 @@ def together(several: Iterable[CacheStatistics]) -> list[Stat]:
             "",
             _("%(n)s errors") % {"n": _n(sum(of.errors for of in found))},
         ),
-        Stat(_("Model time saved"), duration(seconds) if seconds else "0", "", _("by answers that were stored")),
+        Stat(_("Model time saved"), saved_time(seconds), "", _("by answers that were stored")),
     ]
 
 
@@ -181,6 +174,14 @@ def chart(of: CacheStatistics) -> Chart:
 def _around(of: CacheStatistics) -> str:
     parts = [_("%(n)s around the cache") % {"n": _n(of.bypasses)}, _("%(n)s errors") % {"n": _n(of.errors)}]
     return ", ".join(parts)
+
+
+def _saving(of: CacheStatistics) -> str:
+    if of.saved.seconds < 0:
+        return _("the cache costs more than it saves: try the policy auto")
+    if of.saved.share is None:
+        return _("nothing yet")
+    return _("%(share)s%% of the model's time") % {"share": _percent(of.saved.share)}
 
 
 def _n(number: int) -> str:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Savings(BaseModel):
-    """`seconds` of answering saved by hits, `per_hit_ms` of it by each, `share` of what it would have taken
-    without the cache (0 to 1). Null without hits."""
+    """`seconds` of answering saved by the cache, `per_hit_ms` of it by each hit, `share` of what it would have taken
+    without the cache (up to 1). Null without hits; below 0 where looking took more than it saved."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,12 +19,14 @@ class Savings(BaseModel):
 def savings(counts: Mapping[str, int]) -> Savings:
     """From the counter fields `hits`, `hit_us`, `miss_us` and `saved_us`, microseconds all three.
 
-    For each hit the function adds the model's usual time at that moment less the time the hit took.
+    For each hit the function adds the model's usual time less what looking took, and for each miss it takes off what
+    was looked for in vain.
     """
     hits, saved = counts.get("hits", 0), counts.get("saved_us", 0)
     taken = counts.get("hit_us", 0) + counts.get("miss_us", 0)
+    without = taken + saved
     return Savings(
         seconds=saved / 1e6,
         per_hit_ms=saved / hits / 1000 if hits else None,
-        share=saved / (taken + saved) if hits and taken + saved else None,
+        share=saved / without if hits and without > 0 else None,
     )

@@ -56,13 +56,24 @@ class Latency(Frozen):
 
 
 class Counts(Frozen):
-    """Answers in one span of time. `hit_rate` is hits of hits and misses (0 to 1), null without either."""
+    """Answers in one span of time. `hit_rate` is hits of hits and misses (0 to 1), null without either.
+
+    `joins` shared the answer to an equal request that was under way, and are counted as what that was as well.
+    `local_hits` are the hits that the process answered from its own memory, so that the server never saw them.
+    `rows_hit` and `rows_missed` count single rows where rows are kept by themselves. What an older function did
+    not count is 0.
+    """
 
     hits: int
     misses: int
     bypasses: int
     errors: int
+    joins: int = 0
+    local_hits: int = 0
+    rows_hit: int = 0
+    rows_missed: int = 0
     hit_rate: float | None
+    saved_seconds: float = 0.0
 
 
 class Point(Counts):
@@ -77,12 +88,19 @@ class VersionStatistics(Counts):
     version: str
     hit: Latency
     miss: Latency
+    predict: Latency
+    redis: Latency
     saved: Savings
     rates: tuple[float | None, ...]
+    series: tuple[Point, ...]
 
 
 class ServerFacts(Frozen):
-    """The whole server, with all that use it, since it started; null for what it does not tell."""
+    """The whole server, with all that use it, since it started; null for what it does not tell.
+
+    It counts commands, of everybody: hits that a function answered from its own memory never reach it, a batch whose
+    rows are kept by themselves is several, and the console's own looks are among them.
+    """
 
     software: str
     address: str
@@ -101,7 +119,10 @@ class ServerFacts(Frozen):
 
 
 class CacheStatistics(Counts):
-    """One deployment's cache over the last `minutes`, as its function counted; `server` stands apart."""
+    """One deployment's cache over the last `minutes`, as its function counted; `server` stands apart.
+
+    `hit` and `miss` are whole answers, `predict` the model alone, `redis` one look into the server.
+    """
 
     minutes: int
     counted_by: str = "function"
@@ -110,6 +131,8 @@ class CacheStatistics(Counts):
     step_minutes: int
     hit: Latency
     miss: Latency
+    predict: Latency
+    redis: Latency
     saved: Savings
     series: tuple[Point, ...]
     versions: tuple[VersionStatistics, ...]
@@ -154,13 +177,12 @@ def read_statistics(
         since=_moment(first),
         until=_moment(last + 1),
         step_minutes=step,
-        hit=_latency(everything.whole, "hit"),
-        miss=_latency(everything.whole, "miss"),
-        saved=savings(everything.whole),
-        series=tuple(
-            Point(at=_moment(first + index * step), **_counts(counts)) for index, counts in enumerate(everything.steps)
+        **_times(everything.whole),
+        series=_series(everything, first=first, step=step),
+        versions=tuple(
+            _version(name, tallies[name], first=first, step=step)
+            for name in sorted(tallies, key=lambda v: _latest(tallies[v]))
         ),
-        versions=tuple(_version(name, tallies[name]) for name in sorted(tallies, key=lambda v: _latest(tallies[v]))),
         server=read_server(client, address=address),
     )
 
@@ -234,15 +256,18 @@ def _sums(
         )
 
 
-def _version(name: str, tally: _Tally) -> VersionStatistics:
+def _version(name: str, tally: _Tally, *, first: int, step: int) -> VersionStatistics:
     return VersionStatistics(
         **_counts(tally.whole),
+        **_times(tally.whole),
         version=name,
-        hit=_latency(tally.whole, "hit"),
-        miss=_latency(tally.whole, "miss"),
-        saved=savings(tally.whole),
         rates=tuple(_rate(counts) for counts in tally.steps),
+        series=_series(tally, first=first, step=step),
     )
+
+
+def _series(tally: _Tally, *, first: int, step: int) -> tuple[Point, ...]:
+    return tuple(Point(at=_moment(first + index * step), **_counts(counts)) for index, counts in enumerate(tally.steps))
 
 
 def _latest(tally: _Tally) -> int:
@@ -251,8 +276,14 @@ def _latest(tally: _Tally) -> int:
 
 
 def _counts(counts: Counter[str]) -> dict[str, Any]:
-    names = ("hits", "misses", "bypasses", "errors")
-    return {**{name: counts[name] for name in names}, "hit_rate": _rate(counts)}
+    names = ("hits", "misses", "bypasses", "errors", "joins", "local_hits", "rows_hit", "rows_missed")
+    told = {name: counts[name] for name in names}
+    return {**told, "hit_rate": _rate(counts), "saved_seconds": counts["saved_us"] / 1e6}
+
+
+def _times(counts: Counter[str]) -> dict[str, Any]:
+    spans = {name: _latency(counts, name) for name in ("hit", "miss", "predict", "redis")}
+    return {**spans, "saved": savings(counts)}
 
 
 def _rate(counts: Counter[str]) -> float | None:
@@ -279,4 +310,7 @@ def _field(raw: bytes) -> str:
 
 
 def _number(raw: bytes) -> int:
-    return int(raw) if raw.isdigit() else 0
+    try:
+        return int(raw)
+    except ValueError:
+        return 0

@@ -47,6 +47,30 @@ def test_counts_of_all_versions_and_of_each(client: redis.Redis, space: KeySpace
     assert found.saved.share == pytest.approx(0.72)
 
 
+def test_parts_of_the_time_and_what_older_functions_do_not_count(client: redis.Redis, space: KeySpace) -> None:
+    count(client, OLD, 2, hits=1, misses=1)
+    count(client, VERSION, 0, hits=10, local_hits=6, joins=3, rows_hit=20, rows_missed=5, predict_le_5000=4)
+    count(client, VERSION, 0, redis_le_200=4, saved_us=2_500_000)
+    count(client, VERSION, 1, hits=1, saved_us=-500_000)
+    found = read_statistics(client, space, minutes=10, address="here", now=NOW)
+    assert (found.joins, found.local_hits, found.rows_hit, found.rows_missed) == (3, 6, 20, 5)
+    assert found.predict.median_ms is not None
+    assert 2 < found.predict.median_ms <= 5
+    assert found.redis.p95_ms is not None
+    assert 0.1 < found.redis.p95_ms <= 0.2
+    new, old = found.versions
+    assert (old.joins, old.local_hits, old.predict.median_ms, old.redis.p95_ms) == (0, 0, None, None)
+    assert [(point.hits, point.saved_seconds) for point in new.series if point.hits] == [(1, -0.5), (10, 2.5)]
+    assert [point.misses for point in old.series if point.misses] == [1]
+    assert found.saved.seconds == pytest.approx(2.0)
+
+
+def test_a_cache_that_does_not_pay_says_so() -> None:
+    lost = savings({"hits": 2, "hit_us": 1_000, "miss_us": 9_000, "saved_us": -5_000})
+    assert (lost.seconds, lost.per_hit_ms, lost.share) == (-0.005, -2.5, -1.0)
+    assert savings({"hits": 1, "hit_us": 1_000, "saved_us": -5_000}).share is None
+
+
 @pytest.mark.parametrize("minutes", [1, 60, 1440, 10_080, 43_200, 44_640])
 def test_a_series_holds_every_answer_of_its_span_once(client: redis.Redis, space: KeySpace, minutes: int) -> None:
     for ago in {0, minutes // 3, minutes // 2, minutes - 1}:

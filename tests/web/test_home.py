@@ -166,6 +166,8 @@ def statistics(*, hits: int, misses: int, rates: tuple[float | None, ...] = ()) 
         step_minutes=30,
         hit=Latency(median_ms=1.5, p95_ms=3.0),
         miss=Latency(median_ms=None, p95_ms=None),
+        predict=Latency(median_ms=None, p95_ms=None),
+        redis=Latency(median_ms=None, p95_ms=None),
         saved=Savings(seconds=hits / 45, per_hit_ms=None, share=None),
         series=tuple(Point(at=now, **{**nothing, "hit_rate": rate}) for rate in rates),
         versions=(),

@@ -11,7 +11,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from console.web import pictures
-from console.web.formats import day
+from console.web.formats import day, saved_time
+from deployments.cache.statistics import Latency
 from deployments.cache.values import answer_preview
 
 register = template.Library()
@@ -110,6 +111,27 @@ def answer(body: Any) -> str:
 def percent(rate: float) -> str:
     """A share between 0 and 1 as `88.1%`."""
     return f"{number_format(rate * 100, 1)}%"
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """`0.42 ms`, `4.2 ms`, `420 ms`; a dash for None."""
+    if value is None:
+        return "–"
+    return f"{number_format(value, 2 if value < 1 else 1 if value < 100 else 0)} ms"
+
+
+@register.filter
+def spread(times: Latency) -> str:
+    """Median and p95 in milliseconds, `0.4 / 1.2`; a dash without answers."""
+    found = [value for value in (times.median_ms, times.p95_ms) if value is not None]
+    return " / ".join(number_format(value, 1 if value < 100 else 0) for value in found) or "–"
+
+
+@register.filter
+def saved(seconds: float) -> str:
+    """Time that was saved, with a minus where it was lost."""
+    return saved_time(seconds)
 
 
 @register.filter
