@@ -17,7 +17,7 @@ from scoring.entries import encode_entry, output_of, stored_at
 from scoring.keys import key_space, version_tag
 from scoring.local import LocalAnswers
 from scoring.redis_client import RedisClient, accepted
-from scoring.resp import RespConnection
+from scoring.resp import ConnectionLostError, RespConnection
 from scoring.settings import Settings
 from scoring.stats import Statistics
 
@@ -26,6 +26,12 @@ TICK = 1.0
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
 # How long nothing is stored after Redis refused to: it is full, or a replica that only reads.
 _WRITE_PAUSE = 2.0
+# So much of the epoch's key is read, whatever lies there.
+_EPOCH_DIGITS = 20
+# Keys that were asked for when a connection was lost are looked at, at most so many; what is too long for the
+# timeout, or for Redis, which ends connections with more than 32 MB to send, is taken away.
+_MOST_SUSPECTS = 10_000
+_TOO_LONG = 1024 * 1024
 
 # Only ever upwards: an epoch key that was evicted or written by an older deployment must not bring old
 # answers back.
@@ -56,6 +62,7 @@ class Cache:
         self.space = key_space(settings.prefix, model_version, self.epoch)
         self._local = LocalAnswers(settings.local_bytes) if settings.local_bytes else None
         self._tracked = False
+        self._suspects: list[str] = []
         self._prefix = settings.prefix
         self._ttl = settings.ttl
         self._model_version = model_version
@@ -108,9 +115,10 @@ class Cache:
 
     def kept(self, key: str) -> bytes | None:
         """The output, where this process holds it and would know if it had changed."""
-        if not self._tracked or self._client is None or not self._client.up or self._local is None:
+        local = self._local
+        if local is None or not self._tracked or self._client is None or not self._client.up:
             return None
-        return self._local.get(key)
+        return local.get(key)
 
     def look_up(self, key: str, epoch: int) -> asyncio.Future[Found] | None:
         """Ask for the stored output; None where the cache cannot be asked."""
@@ -167,6 +175,9 @@ class Cache:
             return Lookup.NOTHING
         if isinstance(stored, hiredis.ReplyError) and self._client is not None:
             self._client.give_up(str(stored))
+        elif isinstance(stored, ConnectionLostError) and len(self._suspects) < _MOST_SUSPECTS:
+            # What was waited for may be what ended the connection, and would end the next one as well.
+            self._suspects.append(key)
         return Lookup.UNREACHABLE
 
     def _keep(self, key: str, output: bytes, since: float | None) -> None:
@@ -187,8 +198,11 @@ class Cache:
     async def _greet(self, client: RedisClient, connection: RespConnection) -> None:
         """The first question, of the kind that requests ask: an answer in time means that it works."""
         self._tracked = False
-        found = await connection.call("GET", self._epoch_key)
+        found = await connection.call("GETRANGE", self._epoch_key, 0, _EPOCH_DIGITS)
         self._learn(found if _is_wrong_type(found) else accepted(found))
+        for key in self._suspects:
+            connection.send("STRLEN", key, on_reply=partial(_weighed, connection, key))
+        self._suspects.clear()
         if client.speaks_resp3:
             connection.send("SUBSCRIBE", self._epoch_key, on_reply=_ignored)
             if self._local is not None:
@@ -209,7 +223,7 @@ class Cache:
             await asyncio.sleep(TICK)
             client = self._client
             if client is not None and client.up:
-                client.send("GET", self._epoch_key, on_reply=self._learn)
+                client.send("GETRANGE", self._epoch_key, 0, _EPOCH_DIGITS, on_reply=self._learn)
                 self._flush_statistics(client)
 
     def _flush_statistics(self, client: RedisClient) -> None:
@@ -238,6 +252,12 @@ class Cache:
 
 def _is_wrong_type(reply: Any) -> bool:
     return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("WRONGTYPE")
+
+
+def _weighed(connection: RespConnection, key: str, length: Any) -> None:
+    if isinstance(length, int) and length > _TOO_LONG:
+        log.warning("taken out of the cache, for its %d bytes ended a connection: %s", length, key)
+        connection.send("UNLINK", key, on_reply=_ignored)
 
 
 def _ignored(reply: Any) -> None:

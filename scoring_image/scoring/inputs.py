@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from struct import Struct
+from struct import error as StructError
 from typing import Any, Protocol
 
 import msgspec
@@ -21,22 +22,45 @@ from scoring.manifest import Column, Input, Limits
 from scoring.refusals import refusal
 
 MASK = "***"
+# Of a float64, little-endian; found also where two numbers meet like that, which does no harm.
+_NEGATIVE_ZERO = bytes(7) + b"\x80"
 
 Cells = NDArray[Any] | Sequence[str | None]
 Columns = Sequence[tuple[str, Cells]]
 
 
-@dataclass(frozen=True, slots=True)
 class Request:
     """One request, read: what the model is given, how many rows that is, and its canonical form (see keys).
 
     `columns` are a table's typed columns, from which its rows' forms are made.
     """
 
-    value: Any
-    rows: int
-    form: bytes
-    columns: Columns = ()
+    __slots__ = ("_value", "columns", "form", "rows")
+
+    def __init__(self, value: Any, rows: int, form: bytes, columns: Columns = ()) -> None:
+        self._value = value
+        self.rows = rows
+        self.form = form
+        self.columns = columns
+
+    @property
+    def value(self) -> Any:
+        """What the model is given."""
+        return self._value
+
+
+class PackedRequest(Request):
+    """Rows of numbers that are made into an array only where a model is to see them, for most answers are stored."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """The float64 array of shape (rows, features)."""
+        if self._value is None:
+            self._value = keys.array_of(self.form)
+        array: NDArray[np.float64] = self._value
+        return array
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -97,6 +121,7 @@ class ArrayReader:
             row = row | dict[str, Any]
         self._decoder = _decoder(schema.parameter, row)
         self._max_rows = max_rows
+        self._pack = Struct(f"<{schema.features}d").pack if schema.features else None
 
     def read(self, body: bytes, asked: Asked | None = None) -> Request:
         schema = self._schema
@@ -104,6 +129,10 @@ class ArrayReader:
             rows = self._decoder.decode(body).data
             if self._names:
                 rows = [self._positional(row) if row.__class__ is dict else row for row in rows]
+            if self._pack is not None and 0 < len(rows) <= self._max_rows:
+                packed = self._packed(rows)
+                if packed is not None:
+                    return PackedRequest(None, len(rows), keys.packed_form(packed, len(rows), schema.features or 0))
             array = np.array(rows, dtype=np.float64)
         except _UNREADABLE as error:
             raise refusal(body, schema) from error
@@ -134,6 +163,16 @@ class ArrayReader:
 
     def body(self, request: Request) -> bytes:
         return msgspec.json.encode({self._schema.parameter: _plain(request.value)})
+
+    def _packed(self, rows: list[list[float]]) -> bytes | None:
+        """The rows' bytes, which costs a third of what an array does; None where it takes an array to tell."""
+        assert self._pack is not None  # noqa: S101 - asked for only where the width is known
+        try:
+            packed = self._pack(*rows[0]) if len(rows) == 1 else b"".join([self._pack(*row) for row in rows])
+        except StructError:
+            # A row of another width, or a missing value.
+            return None
+        return None if _NEGATIVE_ZERO in packed else packed
 
     def _masking_names(self, width: int) -> tuple[str, ...]:
         """The columns' names; their numbers from 0 on, where they have none."""

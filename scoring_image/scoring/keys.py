@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from struct import pack
+from struct import pack, unpack_from
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 DIGEST_HEX = 32
 
+_ARRAY = b"array:float64\0"
 _ROW = b"row\0"
 
 
@@ -47,7 +48,18 @@ def row_form(form: bytes) -> bytes:
 
 def array_form(rows: NDArray[np.float64]) -> bytes:
     """Of a C-contiguous float64 array of shape (rows, features), its zeros unsigned."""
-    return b"array:float64\0" + pack("<QQ", *rows.shape) + rows.tobytes()
+    return packed_form(rows.tobytes(), *rows.shape)
+
+
+def packed_form(packed: bytes, rows: int, features: int) -> bytes:
+    """Of the bytes of such an array."""
+    return _ARRAY + pack("<QQ", rows, features) + packed
+
+
+def array_of(form: bytes) -> NDArray[np.float64]:
+    """The array that the form was made of."""
+    rows, features = unpack_from("<QQ", form, len(_ARRAY))
+    return np.frombuffer(form, dtype="<f8", offset=len(_ARRAY) + 16).reshape(rows, features).copy()
 
 
 def texts_form(texts: Sequence[str]) -> bytes:
