@@ -1,9 +1,9 @@
 """One Redis connection that many requests share: commands of one turn of the event loop leave in one write.
 
 Replies come in the order of the commands (RESP), so that a queue of callbacks is all there is to matching
-them. The oldest command's age is watched by one timer; a reply that is late ends the connection, for
-everything behind it is late as well. Pushes of RESP3 (messages of subscriptions) go to a callback of their
-own.
+them. The oldest command's age is watched by one timer; a reply that is late, or too long to be one of ours, ends
+the connection, for everything behind it is late as well. Pushes of RESP3 (messages of subscriptions) go to a
+callback of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from math import ceil
 from typing import Any, cast
 
 import hiredis
@@ -22,9 +21,11 @@ OnReply = Callable[[Reply], None]
 
 # The timeout is counted in slices of the loop's own turns: while the loop is held up (the interpreter is busy
 # with a model), replies lie unread in the socket, and only one slice passes.
-_SLICES = 4
+_SLICES = 8
 # Time that a long command may take on its way, above the timeout.
 _BYTES_PER_SECOND = 20_000_000
+# No reply that we ask for is longer, and memory is bounded.
+_MOST_BYTES = 32 * 1024 * 1024
 
 _INCOMPLETE = object()
 
@@ -49,6 +50,7 @@ class RespConnection(asyncio.Protocol):
         self._waiting: deque[tuple[OnReply, int]] = deque()
         self._slice = 0
         self._outgoing: list[bytes] = []
+        self._unfinished = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, *command: bytes | str | int, on_reply: OnReply) -> None:
@@ -61,7 +63,7 @@ class RespConnection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._outgoing.append(packed)
         # One more, for the slice that has already begun.
-        allowed = 1 + ceil(_SLICES * (1 + len(packed) / _BYTES_PER_SECOND / self._timeout))
+        allowed = 1 + _SLICES + int(_SLICES * len(packed) / _BYTES_PER_SECOND / self._timeout)
         self._waiting.append((on_reply, self._slice + allowed))
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout / _SLICES, self._check_age)
@@ -100,8 +102,10 @@ class RespConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        self._unfinished += len(data)
         try:
             while (reply := self._reader.gets()) is not _INCOMPLETE:
+                self._unfinished = 0
                 # RESP3 confirms a subscription by a push in the place of the reply.
                 if isinstance(reply, hiredis.PushNotification) and reply[0] != b"subscribe":
                     self._on_push(reply)
@@ -112,6 +116,8 @@ class RespConnection(asyncio.Protocol):
                     return
         except hiredis.ProtocolError as error:
             self.close(f"what answers is not Redis: {error}")
+        if self._unfinished > _MOST_BYTES:
+            self.close(f"Redis sent a reply of more than {_MOST_BYTES} bytes")
 
     def _flush(self) -> None:
         if self._transport is not None and self._outgoing and not self.lost.done():

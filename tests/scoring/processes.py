@@ -55,8 +55,11 @@ class Redis:
         """As SCORING_CACHE_URL has it."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Start, and wait until it answers; what it held before is gone."""
+    def start(self, *more: str, wait: bool = True) -> None:
+        """Start, and wait until it answers; what it held before is gone, unless it was told to save it.
+
+        `more` are lines of configuration for this time.
+        """
         self.process = subprocess.Popen(
             [find_server(), "-"],
             stdin=subprocess.PIPE,
@@ -64,9 +67,10 @@ class Redis:
             text=True,
         )
         assert self.process.stdin is not None
-        self.process.stdin.write(self._configuration)
+        self.process.stdin.write("\n".join((self._configuration, *more)))
         self.process.stdin.close()
-        wait_for(self._answers)
+        if wait:
+            wait_for(self._answers)
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -145,6 +145,32 @@ def test_another_type_under_our_key_is_a_miss_and_mended(cache_server: Redis, co
     assert [counting_function.verdict([[7, 9]]) for _ in range(2)] == ["MISS", "HIT"]
 
 
+@pytest.mark.parametrize("fill", [b"x", b'{"output":[9'])
+def test_an_entry_of_fifty_megabytes_is_taken_away_and_mended(
+    fill: bytes, serve: Serve, own_redis: OwnRedis, counting: Path
+) -> None:
+    cache = own_redis()
+    function = serve(counting, SCORING_CACHE_URL=cache.url).ready()
+    key = function.score([[7, 8]]).headers["x-cache-key"]
+    other = function.score([[1, 2]])
+    cache.client.set(key, fill * (50_000_000 // len(fill)))
+    start = time.monotonic()
+    assert function.score([[7, 8]]).json() == [15]
+    assert time.monotonic() - start < 3
+    wait_for(lambda: function.verdict([[7, 8]]) == "HIT")
+    assert int(cache.client.strlen(key)) < 1000
+    assert function.score([[1, 2]]).json() == other.json()
+    assert function.process.poll() is None
+
+
+def test_an_epoch_of_fifty_megabytes_is_none(serve: Serve, own_redis: OwnRedis, counting: Path) -> None:
+    cache = own_redis()
+    cache.client.set("test:epoch", b"9" * 50_000_000)
+    function = serve(counting, SCORING_CACHE_URL=cache.url).ready()
+    assert [function.verdict([[1, 2]]) for _ in range(2)] == ["MISS", "HIT"]
+    assert function.health()["epoch"] == 0
+
+
 @pytest.fixture(scope="module")
 def counting_function(tmp_path_factory: pytest.TempPathFactory, cache_server: Redis) -> Any:
     root = tmp_path_factory.mktemp("poisoned") / "package"
