@@ -18,6 +18,7 @@ from skl2onnx.common.data_types import (
 from sklearn.base import is_classifier
 from sklearn.model_selection._search import BaseSearchCV
 
+from scoring import tree_converters
 from scoring.trees import Forest
 
 # Outputs in the order in which skl2onnx gives them: labels (or numbers) first, then scores.
@@ -49,19 +50,18 @@ Attempt = Callable[[], Candidate]
 def attempts(model: Any, method: str, schema: Description, forest: Forest | None) -> list[Attempt]:
     """What to try, the likeliest first; each makes a candidate, or raises ConversionError.
 
-    Trees round what they are given to float32 themselves. Where nothing comes before them, numbers are rounded
-    outside, so that a form that takes float64 (and then sums in it) compares the same. Elsewhere float64 comes
-    closest, and float32 is for operators that know nothing else.
+    Trees round what they are given to float32 themselves, so that they are given that where nothing comes before
+    them. Elsewhere float64 comes closest, and float32 is for operators that know nothing else.
     """
+    tree_converters.register()
     core = model.best_estimator_ if isinstance(model, BaseSearchCV) else model
     if schema["dtype"] == "string":
         return [partial(_converted, core, method, schema, "float32", None)]
     rounds = forest is not None and forest.rounds and not forest.before and schema["kind"] == "array"
     beyond: Through = "float32" if schema["kind"] == "array" else None
-    return [
-        partial(_converted, core, method, schema, "float64", "float32" if rounds else None),
-        partial(_converted, core, method, schema, "float32", beyond),
-    ]
+    single = partial(_converted, core, method, schema, "float32", beyond)
+    double = partial(_converted, core, method, schema, "float64", "float32" if rounds else None)
+    return [single, double] if rounds else [double, single]
 
 
 def _converted(model: Any, method: str, schema: Description, numbers: str, through: Through) -> Candidate:
@@ -114,6 +114,7 @@ def _pruned(graph: Any, method: str, schema: Description, through: Through) -> C
     # Made anew each time by default, and equal models shall have equal bytes.
     pruned.graph.name = "model"
     _declare_floats(pruned)
+    _declare_ensembles(pruned)
     columns = None
     if schema["kind"] == "table":
         # skl2onnx makes identifiers of the names and keeps their order.
@@ -131,6 +132,14 @@ def _declare_floats(pruned: Any) -> None:
         node = producers.get(node.input[0])
     if node is not None and node.op_type.startswith("TreeEnsemble") and output.type.tensor_type.elem_type == _DOUBLE:
         output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+
+
+def _declare_ensembles(pruned: Any) -> None:
+    """TreeEnsemble came with version 5 of its domain, which skl2onnx does not know yet."""
+    if any(node.op_type == "TreeEnsemble" for node in pruned.graph.node):
+        for domain in pruned.opset_import:
+            if domain.domain == "ai.onnx.ml":
+                domain.version = max(domain.version, 5)
 
 
 def _said(error: Exception | None) -> str:

@@ -124,7 +124,9 @@ def convert(model: Any, method: str, described: Description, out: Path, *, faste
     try:
         conversion = importlib.import_module("scoring.conversion")
     except ImportError as error:
-        return refused("not_installed", f"The model's environment has no {error.name}, which converts models to ONNX.")
+        return refused(
+            "not_installed", f"The model's environment has no usable {error.name}, which converting to ONNX needs."
+        )
     original = _original(model, method, schema)
     exact = method == "predict" and described["output"]["classes"] is not None
     rows = partial(chunks, model, schema, forest, _most_nodes(forest))

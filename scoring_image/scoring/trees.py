@@ -86,8 +86,8 @@ def _histogram_tree(nodes: Any) -> Tree:
     return Tree(
         nodes["feature_idx"].astype(np.int64),
         nodes["num_threshold"].astype(np.float64),
-        np.where(split, nodes["left"], -1).astype(np.int64),
-        np.where(split, nodes["right"], -1).astype(np.int64),
+        np.where(split, nodes["left"].astype(np.int64), -1),
+        np.where(split, nodes["right"].astype(np.int64), -1),
     )
 
 
