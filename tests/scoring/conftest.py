@@ -62,8 +62,8 @@ def serve() -> Iterator[Callable[..., Function]]:
     """Start scoring servers of one test's own."""
     functions: list[Function] = []
 
-    def start(root: Path, **environment: str) -> Function:
-        functions.append(Function(root, **environment))
+    def start(root: Path, *, keep: tuple[int, ...] = (), **environment: str) -> Function:
+        functions.append(Function(root, keep=keep, **environment))
         return functions[-1]
 
     yield start

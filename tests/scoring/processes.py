@@ -99,7 +99,8 @@ class Redis:
 class Function:
     """A scoring server on a socket that it inherits; `client` speaks to it."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
+    def __init__(self, root: Path, *, keep: tuple[int, ...] = (), **environment: str) -> None:
+        """`keep` are further descriptors that it inherits."""
         listener = socket.create_server(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         os.set_inheritable(listener.fileno(), True)
@@ -119,7 +120,7 @@ class Function:
                     "COUNT_FILE": str(root / "count"),
                     **environment,
                 },
-                pass_fds=[listener.fileno()],
+                pass_fds=[listener.fileno(), *keep],
                 stderr=log,
             )
         listener.close()
