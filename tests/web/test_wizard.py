@@ -165,6 +165,8 @@ def test_next_stays_on_a_step_with_errors_and_focuses_the_first(browser: Client)
         ("cache", {"ttl": "other"}, "ttl_amount"),
         ("cache", {"ttl": "other", "ttl_amount": "9000", "ttl_unit": "days"}, "ttl"),
         ("cache", {"store_input": "masked"}, "masked_fields"),
+        ("cache", {"local_mb": "2000"}, "local_mb"),
+        ("function", {"predict_seconds": "231"}, "predict_seconds"),
         ("environment", {"tags": "owner"}, "tags"),
         ("environment", {"tags": "scoring-x = 1"}, "tags"),
         ("environment", {"environment": "elsewhere"}, "environment"),
@@ -438,11 +440,21 @@ SPECS = st.fixed_dictionaries(
                     "max_memory_mb": st.integers(8, 16 * 1024),
                     "store_input": st.sampled_from(["whole", "none"]),
                     "timeout_ms": st.integers(1, 5_000),
+                    "local_mb": st.integers(0, 1_024),
+                    "keys": st.sampled_from(["request", "row"]),
+                    "keyed_digests": st.booleans(),
                 }
             ),
             st.just({"store_input": "masked", "masked_fields": ["age", "post code"]}),
         ),
-        "hosting": st.fixed_dictionaries({"processes": st.integers(1, 32), "memory_mb": st.integers(256, 65_536)}),
+        "hosting": st.fixed_dictionaries(
+            {
+                "processes": st.integers(0, 32),
+                "memory_mb": st.integers(256, 65_536),
+                "predict_seconds": st.integers(1, 230),
+            }
+        ),
+        "execution": st.sampled_from(["auto", "original", "onnx"]),
         "tags": st.dictionaries(st.sampled_from(["owner", "cost centre"]), st.sampled_from(["a", "b = c"]), max_size=2),
     }
 )

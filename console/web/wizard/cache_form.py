@@ -41,6 +41,9 @@ class CacheForm(StepForm):
         "cache.max_memory_mb": "size",
         "cache.store_input": "store_input",
         "cache.timeout_ms": "timeout_ms",
+        "cache.local_mb": "local_mb",
+        "cache.keys": "keys",
+        "cache.keyed_digests": "keyed_digests",
     }
 
     policy = forms.ChoiceField(
@@ -77,6 +80,20 @@ class CacheForm(StepForm):
             "Names of columns, one a line or separated by commas. Their values are never written to the cache."
         ),
     )
+    keys = forms.ChoiceField(
+        label=_("One entry for"),
+        choices=[("request", _("Each request")), ("row", _("Each row"))],
+        widget=forms.RadioSelect,
+    )
+    keyed_digests = forms.BooleanField(label=_("Make keys with a secret"), required=False)
+    local_mb = forms.IntegerField(
+        label=_("In each process"),
+        min_value=0,
+        max_value=limits.MAX_LOCAL_CACHE_MB,
+        help_text=_(
+            "Memory in which each server process keeps answers too, told by Redis when they change; 0 keeps none."
+        ),
+    )
     timeout_ms = forms.IntegerField(
         label=_("Patience"),
         min_value=1,
@@ -106,6 +123,9 @@ class CacheForm(StepForm):
             "policy": self.got("policy", "on"),
             "store_input": self.got("store_input", "whole"),
             "timeout_ms": self.got("timeout_ms", 100),
+            "local_mb": self.got("local_mb", CachePart().local_mb),
+            "keys": self.got("keys", "request"),
+            "keyed_digests": self.got("keyed_digests", False),
             "masked_fields": self._masked() if self.got("store_input") == "masked" else [],
         }
         if (ttl := self._ttl_seconds()) is not None:
@@ -155,4 +175,7 @@ def _values(cache: CachePart) -> Values:
         "store_input": cache.store_input,
         "masked_fields": "\n".join(cache.masked_fields),
         "timeout_ms": cache.timeout_ms,
+        "local_mb": cache.local_mb,
+        "keys": cache.keys,
+        "keyed_digests": cache.keyed_digests,
     }

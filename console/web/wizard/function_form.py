@@ -45,6 +45,7 @@ class FunctionForm(StepForm):
         "input.max_body_bytes": "max_body_mib",
         "hosting": "processes",
         "hosting.memory_mb": "memory_mb",
+        "hosting.predict_seconds": "predict_seconds",
     }
 
     name = forms.CharField(
@@ -80,16 +81,39 @@ class FunctionForm(StepForm):
             ("anonymous", _("Anybody")),
         ],
     )
-    path_in = forms.CharField(label=_("Blobs read from"), required=False)
-    path_out = forms.CharField(label=_("Answers written to"), required=False)
+    path_in = forms.CharField(
+        label=_("Blobs read from"),
+        help_text=_("A container and a path in it. {name} stands for the blob’s name, with folders."),
+        required=False,
+        widget=forms.TextInput(attrs={"spellcheck": "false"}),
+    )
+    path_out = forms.CharField(
+        label=_("Answers written to"),
+        help_text=_("In another container; {name} is what it was in the first. {datetime} and {rand-guid} too."),
+        required=False,
+        widget=forms.TextInput(attrs={"spellcheck": "false"}),
+    )
     queue_in = forms.CharField(label=_("Queue read from"), required=False)
     queue_out = forms.CharField(label=_("Queue written to"), required=False)
     max_rows = forms.IntegerField(label=_("Rows a request"), min_value=1, max_value=limits.MAX_ROWS)
     max_body_mib = forms.FloatField(
         label=_("Size of a request"), min_value=1024 / MIB, max_value=limits.MAX_BODY_BYTES / MIB
     )
-    processes = forms.IntegerField(label=_("Processes"), min_value=0, max_value=limits.MAX_INSTANCES)
+    processes = forms.IntegerField(
+        label=_("Processes"),
+        min_value=0,
+        max_value=limits.MAX_INSTANCES,
+        help_text=_("0: as many as the machine has cores, which on this machine is 4 at most."),
+    )
     memory_mb = forms.IntegerField(label=_("Memory of a process"), min_value=256, max_value=65_536)
+    predict_seconds = forms.IntegerField(
+        label=_("Time of a prediction"),
+        min_value=1,
+        max_value=limits.MAX_PREDICT_SECONDS,
+        help_text=_(
+            "A prediction that takes longer is answered with 504, and a model that stays stuck is started anew."
+        ),
+    )
     parameter = forms.CharField(
         label=_("Parameter"),
         help_text=_("The key of the request’s JSON that holds the rows."),
@@ -150,7 +174,11 @@ class FunctionForm(StepForm):
                 "max_rows": self.got("max_rows", 1),
                 "max_body_bytes": round(self.got("max_body_mib", 1.0) * MIB),
             },
-            "hosting": {"processes": self.got("processes", 0), "memory_mb": self.got("memory_mb", 2048)},
+            "hosting": {
+                "processes": self.got("processes", 0),
+                "memory_mb": self.got("memory_mb", 2048),
+                "predict_seconds": self.got("predict_seconds", HostingPart().predict_seconds),
+            },
         }
 
 
@@ -197,4 +225,5 @@ def _limits(given: InputPart, hosting: HostingPart) -> Values:
         "max_body_mib": f"{given.max_body_bytes / MIB:.15g}",
         "processes": hosting.processes,
         "memory_mb": hosting.memory_mb,
+        "predict_seconds": hosting.predict_seconds,
     }

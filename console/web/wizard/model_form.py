@@ -113,6 +113,7 @@ class ModelForm(StepForm):
             ("original", _("As it was trained")),
             ("onnx", _("ONNX")),
         ],
+        widget=forms.RadioSelect,
     )
     registered_workspace = forms.CharField(label=_("Workspace"), required=False, max_length=260)
     registered_name = forms.CharField(label=_("Registered model"), required=False, max_length=255)
