@@ -30,9 +30,10 @@ from azureml_inference_server_http.server.user_script import (
     UserScriptException,
     UserScriptTimeout,
 )
+from inference_schema.schema_util import get_input_schema, get_output_schema, is_schema_decorated
 
 from scoring.aml_face import timed_out, timeout_ms
-from scoring.calls import EXECUTION_TIME, Call, Reply
+from scoring.calls import EXECUTION_TIME, Call, Reply, Schemas
 from scoring.opening import OpenError
 
 # Where the inference server is called, which a script can see.
@@ -75,28 +76,19 @@ class InferenceScript:
         takes = inspect.signature(self._script.get_run_function()).parameters
         self.sees_headers = isinstance(self._script.input_parser, RawRequestInput) or "request_headers" in takes
         self._app = flask.Flask("entry_script")
+        self.schemas = _schemas(self._script)
 
     def reply(self, call: Call) -> Reply:
         """What the inference server answers at /score, without the headers that it adds to every answer."""
         environ = _environ(call)
         with self._app.request_context(environ):
-            response = self._app.process_response(self._response())
-            body, status, headers = response.get_wsgi_response(environ)
             try:
-                content = b"".join(body)
-            finally:
-                response.close()
-        told = tuple((name, value) for name, value in headers if name.lower() not in _OF_THE_SENDER)
-        return Reply(int(status.split()[0]), told, content)
+                return _rendered(self._app.process_response(self._response()), environ)
+            except Exception:
+                log.exception("the entry script's input cannot be read, or what it returned cannot be sent")
+                return _rendered(_refusal(500, _INTERNAL), environ)
 
     def _response(self) -> Any:
-        try:
-            return self._handled()
-        except Exception:
-            log.exception("the entry script's input cannot be read, or what it returned has no JSON form")
-            return _refusal(500, _INTERNAL)
-
-    def _handled(self) -> Any:
         try:
             timed = self._script.invoke_run(flask.request, timeout_ms=self._timeout_ms)
         except BadInput as error:
@@ -121,8 +113,29 @@ class InferenceScript:
         return response
 
 
+def _schemas(script: UserScript) -> Schemas | None:
+    """What inference-schema was told of run(); None where it was told nothing."""
+    run = script.get_run_function()
+    if not is_schema_decorated(run):
+        return None
+    return Schemas(input=get_input_schema(run), output=get_output_schema(run))
+
+
 def _refusal(status: int, message: str, *, failed: bool = False) -> Any:
     return AMLResponse({"message": message}, status, json_str=True, run_function_failed=failed)
+
+
+def _rendered(response: Any, environ: dict[str, Any]) -> Reply:
+    """The response as it is sent; streams are read to their end."""
+    body, status, headers = response.get_wsgi_response(environ)
+    try:
+        content = b"".join(body)
+    finally:
+        response.close()
+    told = tuple((name, value) for name, value in headers if name.lower() not in _OF_THE_SENDER)
+    for name, value in told:
+        (name + value).encode("latin-1")
+    return Reply(int(status.split()[0]), told, content)
 
 
 def _environ(call: Call) -> dict[str, Any]:

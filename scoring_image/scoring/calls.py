@@ -53,6 +53,14 @@ class Reply:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """The JSON schemas of what a script declares that it takes and gives, each perhaps with an `example`."""
+
+    input: dict[str, Any]
+    output: dict[str, Any]
+
+
 # How Azure Machine Learning's inference server sends what run() returned, and says how long that took.
 PLAIN_HEADERS = (("Content-Type", "application/json"), ("x-ms-run-function-failed", "False"))
 EXECUTION_TIME = "x-ms-run-fn-exec-ms"

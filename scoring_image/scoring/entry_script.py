@@ -24,6 +24,7 @@ class ScriptScorer:
     def __init__(self, script: EntryScript, *, deterministic: bool) -> None:
         self._script = script
         self.deterministic = deterministic
+        self.schemas = script.schemas
         self.reader: Reader = CallReader(headers=script.sees_headers, narrow=deterministic)
 
     def score(self, request: Request) -> bytes:
@@ -57,6 +58,7 @@ class EntryScript:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="entry-script", initializer=_give_event_loop)
         self._script = self._thread.submit(_started, name, code).result()
         self.sees_headers = self._script.sees_headers
+        self.schemas = self._script.schemas
 
     def score(self, call: Call) -> bytes:
         """The packed reply. Raises ReplyError for one of status 400 or above."""

@@ -5,15 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from scoring import SCORING_VERSION
+from scoring.calls import Schemas
 from scoring.manifest import Column, Input, Manifest
+from scoring.script_openapi import script_operations
 
 _JSON_TYPES = {"float64": "number", "int64": "integer", "bool": "boolean", "string": "string"}
 
 
-def openapi(manifest: Manifest) -> dict[str, Any]:
-    """Describe the scoring route: its body with the example, its answer, errors and headers."""
-    trigger, schema = manifest.trigger, manifest.input
-    operation = {
+def openapi(manifest: Manifest, schemas: Schemas | None = None) -> dict[str, Any]:
+    """Describe the scoring route: its body with the example, its answer, errors and headers.
+
+    `schemas` are those that an entry script declares.
+    """
+    trigger = manifest.trigger
+    if manifest.code.entry_script is None:
+        operations = {method.lower(): _operation(manifest) for method in trigger.methods}
+    else:
+        errors = {status: {"$ref": "#/components/responses/Error"} for status in ("401", "413", "503")}
+        operations = script_operations(trigger.methods, schemas, errors=errors)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": manifest.model.name,
+            "version": manifest.model_version[:16],
+            "description": f"Scoring server {SCORING_VERSION}, model version {manifest.model_version}.",
+        },
+        "paths": {f"/api/{trigger.route}": operations},
+        "components": {"responses": {"Error": _ERROR}},
+    }
+    if trigger.auth_level != "anonymous":
+        document["components"]["securitySchemes"] = {
+            "header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+            "query": {"type": "apiKey", "in": "query", "name": "code"},
+        }
+        document["security"] = [{"header": []}, {"query": []}]
+    return document
+
+
+def _operation(manifest: Manifest) -> dict[str, Any]:
+    return {
         "operationId": "score",
         "summary": f"{manifest.model.method} of {manifest.estimator or manifest.model.name}",
         "parameters": [
@@ -26,7 +56,7 @@ def openapi(manifest: Manifest) -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": _body(schema, manifest.limits.max_rows)},
+            "content": {"application/json": _body(manifest.input, manifest.limits.max_rows)},
         },
         "responses": {
             "200": {
@@ -39,23 +69,6 @@ def openapi(manifest: Manifest) -> dict[str, Any]:
             **{status: {"$ref": "#/components/responses/Error"} for status in ("400", "401", "413", "500", "503")},
         },
     }
-    document: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {
-            "title": manifest.model.name,
-            "version": manifest.model_version[:16],
-            "description": f"Scoring server {SCORING_VERSION}, model version {manifest.model_version}.",
-        },
-        "paths": {f"/api/{trigger.route}": {method.lower(): operation for method in trigger.methods}},
-        "components": {"responses": {"Error": _ERROR}},
-    }
-    if trigger.auth_level != "anonymous":
-        document["components"]["securitySchemes"] = {
-            "header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
-            "query": {"type": "apiKey", "in": "query", "name": "code"},
-        }
-        document["security"] = [{"header": []}, {"query": []}]
-    return document
 
 
 def _body(schema: Input, max_rows: int) -> dict[str, Any]:

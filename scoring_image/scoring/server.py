@@ -177,7 +177,7 @@ class Application:
     def _openapi(self, scope: Scope) -> tuple[int, Any]:
         # The example in it is made from the training data's means, which not everybody may see.
         self._check_key(dict(scope["headers"]), scope["query_string"])
-        return 200, openapi(self._service.manifest)
+        return 200, openapi(self._service.manifest, self._service.schemas)
 
     def _check_key(self, headers: dict[bytes, bytes], query: bytes) -> None:
         """Like the Functions host: a key in the header or in the query. Raises a 401."""

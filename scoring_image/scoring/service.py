@@ -16,7 +16,8 @@ import msgspec
 
 from scoring.answers import Answer, CacheWish
 from scoring.cache import Cache, Lookup
-from scoring.calls import storable
+from scoring.calls import Schemas, storable
+from scoring.entry_script import ScriptScorer
 from scoring.errors import ScoringError, try_again
 from scoring.flights import Flights
 from scoring.inputs import Asked, Reader, Request, RowReader, reader_for
@@ -63,6 +64,7 @@ class Service:
         self.runner = Runner(settings)
         self.failure: ScoringError | None = None
         self.scripted = manifest.code.entry_script is not None
+        self.schemas: Schemas | None = None
         self._digest = digester(settings.digest_key)
         self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
         self._stores_input = settings.store_input != "none"
@@ -257,6 +259,7 @@ class Service:
             self.failure = failure_of(error)
             return
         self._deterministic = scorer.deterministic
+        self.schemas = scorer.schemas if isinstance(scorer, ScriptScorer) else None
         self._cacheable = scorer.deterministic and self.cache.state != "off"
         reader = scorer.reader
         unknown = reader.unknown(self._masked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.scoring.packages import write_package
+from tests.scoring.packages import UPLOADS, write_package
 from tests.scoring.processes import Function, Redis, wait_for
 
 Serve = Callable[..., Function]
@@ -289,6 +290,28 @@ def test_a_blob_is_answered_with_the_bytes_that_the_script_gives(script: Script)
         assert base64.b64decode(answer["Outputs"]["output"]).decode("utf-16") == "words"
         assert answer["Logs"][0] == f"X-Cache: {verdict}"
     assert posted(b"refused").status_code == 404
+
+
+def test_what_a_script_declares_is_in_the_openapi_document(script: Script) -> None:
+    text = (UPLOADS / "aml/decorated.py").read_text()
+    function = script(text).ready()
+    document = function.client.get("/openapi.json").json()
+    operations = document["paths"]["/api/score"]
+    taken = operations["post"]["requestBody"]["content"]["application/json"]
+    assert taken["example"]["rows"] == [[1.0, 2.0]]
+    assert taken["schema"]["properties"]["frame"]["items"]["properties"]["town"] == {"type": "string"}
+    named = {parameter["name"]: parameter for parameter in operations["get"]["parameters"]}
+    assert list(named) == ["rows", "frame", "options", "scale"]
+    given = operations["post"]["responses"]["200"]["content"]["application/json"]
+    assert given["example"] == {"sums": [1.0]}
+    # The example is a request that the script takes.
+    assert ask(function, json.dumps(taken["example"]))[1].status_code == 200
+
+
+def test_a_script_that_declares_nothing_takes_anything(script: Script) -> None:
+    function = script(COUNTING).ready()
+    operation = function.client.get("/openapi.json").json()["paths"]["/api/score"]["post"]
+    assert operation["requestBody"]["content"] == operation["responses"]["200"]["content"] == {"*/*": {"schema": {}}}
 
 
 def test_a_run_that_takes_too_long_is_given_up_as_the_inference_server_does(script: Script) -> None:
