@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import httpx
 
 from .deadline import Deadline
 from .domain.errors import ConsoleError, Unavailable
+from .domain.events import event, event_answer, event_headers
 from .domain.redactor import Redactor
 from .domain.storable import finite, mended_json, mended_text
 
@@ -42,13 +43,18 @@ _VERDICTS = {"HIT": "hit", "MISS": "miss", "BYPASS": "bypass"}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is sent. `body` is any JSON value; None sends no body."""
+    """What is sent. `body` is any JSON value; None sends no body.
+
+    With `event`, the metadata of a blob or a message, the body is posted as the Functions host posts what arrived,
+    and the answer is what the host would write.
+    """
 
     body: Any
     method: str = "POST"
     headers: Mapping[str, str] | None = None
     query: Mapping[str, Any] | None = None
     cache: CacheUse = "default"
+    event: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Answer:
     """What came back. `cache` is hit, miss, bypass or None; `duration_ms` is the wall time of the call;
     `timings` are milliseconds of the function's parts, with `network` as what they do not explain.
 
-    `body` is the decoded JSON where it is JSON, else text; `cut` says that only its first 5 MB were read.
+    `body` is the decoded JSON where it is JSON, else text; `cut` says that only its first 5 MB were read. `logs` are
+    the lines that the answer to an event has beside its output.
     """
 
     status: int
@@ -67,6 +74,7 @@ class Answer:
     duration_ms: float
     timings: dict[str, float]
     cut: bool = False
+    logs: tuple[str, ...] = ()
 
 
 def send(url: str, call: Call, *, function_key: str = "", seconds: float = MOST_SECONDS) -> Answer:
@@ -80,15 +88,17 @@ def send(url: str, call: Call, *, function_key: str = "", seconds: float = MOST_
         raise _refused("cache", f"{call.cache} is no way to use the cache", f"Choose {', '.join(CACHE_USES)}.")
     if call.method not in METHODS:
         raise _refused("method", f"{call.method} is not sent from here", f"Choose {', '.join(METHODS)}.")
-    if call.cache != "default":
-        # A function that only looks has nothing to store; one too old to know of it at least touches nothing.
-        looks = call.cache == "only-if-cached"
-        headers["cache-control"] = f"{call.cache}, no-store" if looks else call.cache
     if function_key:
         headers[KEY_HEADER] = function_key
-    content = None
-    if call.body is not None:
-        content = _as_json(call.body)
+    content = None if call.body is None else _as_json(call.body)
+    if call.event is not None:
+        if call.headers or call.query or call.method != "POST":
+            raise _refused("headers", "A blob or a message has no method, query and headers", "Leave them out.")
+        content = event(content or b"", call.event)
+        headers |= {name.lower(): value for name, value in event_headers().items()}
+    elif wish := cache_control(call.cache):
+        headers["cache-control"] = wish
+    if content is not None:
         headers.setdefault("content-type", "application/json")
     timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
     # Another machine's function may be behind the proxy of the environment; one on this machine never is.
@@ -118,23 +128,49 @@ def send(url: str, call: Call, *, function_key: str = "", seconds: float = MOST_
         if deadline.passed:
             raise _slow(seconds)
         took = (time.perf_counter() - started) * 1000
-    return _answer(response, raw, cut=cut, took=took, hide=Redactor([function_key] if function_key else []))
+    told: dict[str, str] = dict(response.headers)
+    logs: tuple[str, ...] = ()
+    if call.event is not None and response.is_success and not cut:
+        raw, logs = _of_event(raw)
+        told |= {name.lower(): value for name, _, value in (line.partition(": ") for line in logs) if value}
+    hide = Redactor([function_key] if function_key else [])
+    answer = _answer(response.status_code, told, raw, cut=cut, took=took, hide=hide)
+    return replace(answer, logs=tuple(mended_text(hide(line)) for line in logs))
 
 
-def _answer(response: httpx.Response, raw: bytes, *, cut: bool, took: float, hide: Redactor) -> Answer:
+def cache_control(cache: CacheUse) -> str:
+    """What tells a function so; empty where nothing needs to be told."""
+    if cache == "default":
+        return ""
+    # A function that only looks has nothing to store; one too old to know of it at least touches nothing.
+    return f"{cache}, no-store" if cache == "only-if-cached" else cache
+
+
+def _of_event(raw: bytes) -> tuple[bytes, tuple[str, ...]]:
+    try:
+        return event_answer(raw)
+    except ValueError:
+        raise Unavailable(
+            "The function's answer is not one that the Functions host could read.",
+            code="bad_event_answer",
+            cause="Something else than the scoring server answers at its address.",
+            action="Start a restart run of the deployment.",
+            raw=raw[:500].decode(errors="replace"),
+        ) from None
+
+
+def _answer(status: int, headers: Mapping[str, str], raw: bytes, *, cut: bool, took: float, hide: Redactor) -> Answer:
     # The function's own code could hand back what it was called with, and its key is not for testers.
     text = hide(raw.decode(errors="replace"))
-    timings = {name: float(value) for name, value in _TIMING.findall(response.headers.get("server-timing", ""))}
+    timings = {name: float(value) for name, value in _TIMING.findall(headers.get("server-timing", ""))}
     if "total" in timings:
         timings["network"] = max(0.0, round(took - timings["total"], 3))
-    key = str(response.headers.get("x-cache-key", ""))
+    key = str(headers.get("x-cache-key", ""))
     return Answer(
-        status=response.status_code,
-        headers={
-            name: hide(value) for name, value in response.headers.items() if name not in _HIDDEN and name not in _HOP
-        },
+        status=status,
+        headers={name: hide(value) for name, value in headers.items() if name not in _HIDDEN and name not in _HOP},
         body=mended_text(text) if cut else _decoded(text),
-        cache=_VERDICTS.get(response.headers.get("x-cache", "")),
+        cache=_VERDICTS.get(headers.get("x-cache", "")),
         key=key if len(key) <= MAX_KEY_LENGTH else "",
         duration_ms=round(took, 3),
         timings=timings,

@@ -43,8 +43,8 @@ class Function:
 
 
 @contextmanager
-def serving(**more: str) -> Iterator[Function]:
-    """Start both; `more` goes into the function's environment.
+def serving(*, trigger: dict[str, str] | None = None, **more: str) -> Iterator[Function]:
+    """Start both, the function with a trigger other than HTTP where one is given; `more` is its environment.
 
     Test and function have users of their own on the server, whose password a deployment changes.
     """
@@ -59,7 +59,7 @@ def serving(**more: str) -> Iterator[Function]:
             maxmemory_bytes=64 * 1024**2,
             policy="allkeys-lfu",
         )
-        rows = _package(root)
+        rows = _package(root, {"trigger": trigger} if trigger else {})
         _started(children, [str(find_server()), "-"], given=config)
         address = f"unix://:{password}@{root / 'redis.sock'}?db=0"
         wait_for_redis(address)
@@ -85,7 +85,8 @@ def serving(**more: str) -> Iterator[Function]:
         )
         _wait_for_function(f"http://127.0.0.1:{port}/healthz")
         with redis.Redis.from_url(address, username="admin") as admin:
-            yield Function(f"http://127.0.0.1:{port}/api/score", cache_port, admin, rows)
+            path = trigger["function"] if trigger else "api/score"
+            yield Function(f"http://127.0.0.1:{port}/{path}", cache_port, admin, rows)
 
 
 def _started(children: ExitStack, command: list[str], *, given: str = "", **more: Any) -> None:
@@ -137,7 +138,7 @@ def deployed(function: Function, *, name: str = NAME, **parts: Any) -> Deploymen
     return made.fresh()
 
 
-def _package(root: Path) -> list[list[float]]:
+def _package(root: Path, more: dict[str, Any]) -> list[list[float]]:
     images, labels = load_digits(return_X_y=True)
     (root / "model").mkdir()
     joblib.dump(KNeighborsClassifier(3).fit(images[100:400], labels[100:400]), root / "model" / "digits.joblib")
@@ -153,6 +154,7 @@ def _package(root: Path) -> list[list[float]]:
             "method": "predict",
         },
         "input": {"kind": "array", "parameter": "data", "features": 64, "example": [images[0].tolist()]},
+        **more,
     }
     (root / "manifest.json").write_text(json.dumps(manifest))
     return [row.tolist() for row in images[:40]]

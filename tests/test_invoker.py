@@ -1,5 +1,6 @@
 """Calls go to the function alone, carry what they may, and what comes back is bounded and safe to show."""
 
+import base64
 import json
 import socket
 import threading
@@ -22,11 +23,13 @@ class Host(BaseHTTPRequestHandler):
     """Says back what it was asked; some paths misbehave."""
 
     visits: ClassVar[list[str]] = []
+    bodies: ClassVar[list[bytes]] = []
     said: ClassVar[bytes] = b""
 
     def do_POST(self) -> None:
         self.visits.append(self.path)
         sent = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.bodies.append(sent)
         told = {"path": self.path, "method": self.command, "headers": dict(self.headers), "body": sent.decode()}
         status, headers, body = 200, {"x-cache": "HIT", "x-cache-key": "digits:a:q:b"}, json.dumps(told).encode()
         if self.path == "/moved":
@@ -191,3 +194,32 @@ def test_a_proxy_of_the_environment_never_sees_a_local_call(host: str, monkeypat
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     assert echoed(host)["path"] == "/api/score"
+
+
+def test_an_event_is_posted_as_the_host_posts_it_and_its_output_is_the_answer(host: str) -> None:
+    lines = ["X-Cache: HIT", "X-Cache-Key: digits:a:q:b", "Server-Timing: total;dur=0.5", f"key {KEY}", "Set-Cookie: a"]
+    answer = {"Outputs": {"output": base64.b64encode(b"[7]").decode()}, "Logs": lines, "ReturnValue": None}
+    Host.said = json.dumps(answer).encode()
+    call = Call(body=[[1]], cache="no-store", event={"MessageId": "m", "sys": {"UtcNow": "now"}})
+    told = send(f"{host}/said", call, function_key=KEY)
+    assert (told.body, told.cache, told.key, told.timings["total"]) == ([7], "hit", "digits:a:q:b", 0.5)
+    assert told.logs[0] == "X-Cache: HIT"
+    assert KEY not in str(told)
+    assert "set-cookie" not in told.headers
+    (posted,) = Host.bodies[-1:]
+    assert json.loads(posted) == {
+        "Data": {"input": base64.b64encode(b"[[1]]").decode()},
+        "Metadata": {"MessageId": '"m"', "sys": {"UtcNow": "now"}},
+    }
+
+
+@pytest.mark.parametrize("said", [b"[7]", b"{}", b'{"Outputs": {"output": "not base64!"}}', b"\xff"])
+def test_an_answer_that_no_host_could_read_is_no_answer(host: str, said: bytes) -> None:
+    Host.said = said
+    with pytest.raises(Unavailable, match="could read"):
+        send(f"{host}/said", Call(body=1, event={}))
+
+
+def test_an_event_has_no_headers(host: str) -> None:
+    with pytest.raises(ConsoleError, match="no method, query and headers"):
+        send(f"{host}/said", Call(body=1, event={}, headers={"a": "b"}))

@@ -21,6 +21,7 @@ from console.web.invoke_shape import Shape, plain_shape, shape_of
 from console.web.pages import page, say_error, told
 from console.web.snippets import snippets
 from deployments.domain.errors import ConsoleError, NotAllowed, NotFound, Unavailable
+from deployments.domain.spec import BlobTrigger, HttpTrigger, ServiceBusTrigger
 from deployments.models import Deployment, Invocation
 from deployments.services import access, caches, invocations
 from deployments.services.access import Actor, Verb
@@ -106,7 +107,14 @@ def _frame(actor: Actor, found: Deployment) -> dict[str, Any]:
         "may_deploy": access.may(actor, Verb.DEPLOY, found.environment),
         "may_inputs": access.may(actor, Verb.VIEW_INPUTS, found.environment),
         "kept_days": found.keep_invocations_days,
+        "fed_by": _feeder(found),
     }
+
+
+def _feeder(found: Deployment) -> BlobTrigger | ServiceBusTrigger | None:
+    """What calls the function; None where HTTP requests do."""
+    live = found.live_revision
+    return None if live is None or isinstance(live.spec.trigger, HttpTrigger) else live.spec.trigger
 
 
 def _shape(actor: Actor, found: Deployment) -> tuple[Shape, ConsoleError | None]:

@@ -65,6 +65,7 @@ class Result:
     equal: bool | None
     saved_ms: float | None
     saved_share: float | None
+    logs: tuple[str, ...]
 
     @property
     def key(self) -> str:
@@ -91,6 +92,7 @@ def result_of(calls: Sequence[Invocation]) -> Result | None:
         equal=_equal(shown),
         saved_ms=saved,
         saved_share=share,
+        logs=tuple(line for call in calls for line in (call.response or {}).get("logs", ())),
     )
 
 

@@ -76,7 +76,7 @@ def plain_shape(spec: Spec) -> Shape:
 def shape_of(document: dict[str, Any], spec: Spec) -> Shape:
     """What the function's document adds to it; what it does not tell as expected is left out."""
     plain = plain_shape(spec)
-    body = _at(document, "paths", f"/api/{getattr(spec.trigger, 'route', '')}", plain.methods[0].lower())
+    body = _at(document, "paths", f"/api/{getattr(spec.trigger, 'route', 'score')}", plain.methods[0].lower())
     content = _at(body, "requestBody", "content", "application/json")
     example = _at(content, "example")
     if not plain.parameter:

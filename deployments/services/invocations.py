@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from ..invoker import Answer, CacheUse, Call, send
 from ..models import Deployment, Invocation, ManagedResource, Sample
 from ..policy import Actor, Verb
 from .access import require
+from .events import event_of
 from .held import drop_held, held_secrets
 
 MOST_KEPT_BYTES = 256 * 1024  # of a request, and of an answer
@@ -50,7 +52,11 @@ def invoke(
         at=timezone.now(),
         label=label[:120],
         request={**(request if _fits(request) else {"omitted": True}), "cache": cache},
-        response={"body": answer.body if _fits(answer.body) else None, "omitted": not _fits(answer.body)},
+        response={
+            "body": answer.body if _fits(answer.body) else None,
+            "omitted": not _fits(answer.body),
+            **({"logs": answer.logs} if answer.logs else {}),
+        },
         status=answer.status,
         cache=answer.cache or "",
         key=answer.key,
@@ -172,7 +178,13 @@ def delete_sample(*, actor: Actor, deployment: Deployment, number: int) -> None:
 
 
 def call_function(deployment: Deployment, row: ManagedResource, url: str, call: Call) -> Answer:
-    """Call an address of the function with its key; asks nobody and keeps nothing. Raises as `invoker.send`."""
+    """Call an address of the function with its key; asks nobody and keeps nothing. Raises as `invoker.send`.
+
+    Where a blob or a message calls the function, what goes to its own address goes as one.
+    """
+    live = deployment.live_revision
+    if live is not None and url == row.outputs["url"]:
+        call = replace(call, event=event_of(live.spec.trigger, call.cache))
     answer = send(url, call, function_key=held_secrets(deployment, row.key).get("key", ""))
     if answer.status != 401:
         return answer

@@ -22,10 +22,10 @@
   });
 
   // Fields that only have a meaning with one choice are shown with it.
-  const shown = [...form.querySelectorAll("[data-shown-for]")];
+  const shown = [...document.querySelectorAll("[data-shown-for]")];
   const show = () => {
     const chosen = new Set([...form.querySelectorAll("[data-shows]:checked")].map((radio) => radio.dataset.shows));
-    for (const part of shown) part.hidden = !chosen.has(part.dataset.shownFor);
+    for (const part of shown) part.hidden = !part.dataset.shownFor.split(" ").some((choice) => chosen.has(choice));
   };
   form.querySelectorAll('input[name="ttl"][value="other"]').forEach((radio) => (radio.dataset.shows = "ttl-other"));
   form.addEventListener("change", show);

@@ -11,13 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import quote
 
 from ...domain.blob_paths import BlobPath, checked_paths
+from ...domain.events import as_utc, blob_metadata
 from .blob_folder import Blob, BlobFolder, Changed
 from .bus import Tally
 from .folders import Folder
-from .invocations import FunctionAddress, NotReached, Outcome, as_utc, system_metadata
+from .invocations import FunctionAddress, NotReached, Outcome
 from .receipts import Receipt, Receipts, State
 
 BLOBS = "blobs"
@@ -167,16 +167,16 @@ class BlobSource:
         return receipt is not None and receipt.state != State.AGAIN
 
     def _metadata(self, item: Arrived, now: datetime) -> dict[str, Any]:
-        blob, container = item.blob, self._path_in.container
+        blob = item.blob
         changed = as_utc(datetime.fromtimestamp(blob.modified, UTC))
-        return {
-            "BlobTrigger": f"{container}/{blob.name}",
-            "Uri": f"file:///{container}/{quote(blob.name, errors='replace')}",
-            "Properties": {"ETag": blob.etag, "ContentLength": blob.size, "LastModified": changed},
-            "Metadata": {},
-            "sys": system_metadata(self._function.name, now),
-            **item.values,
-        }
+        return blob_metadata(
+            function=self._function.name,
+            container=self._path_in.container,
+            name=blob.name,
+            values=item.values,
+            properties={"ETag": blob.etag, "ContentLength": blob.size, "LastModified": changed},
+            now=now,
+        )
 
     def _shown(self, blob: Blob) -> str:
         """The blob's path as one line of a log, whatever is in its name."""

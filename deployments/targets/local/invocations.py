@@ -1,24 +1,15 @@
-"""What the Functions host posts to a custom handler, posted: one invocation of a function on this machine.
+"""One invocation of a function on this machine, posted as the Functions host posts it."""
 
-Read in the host's source (Azure/azure-functions-host, src/WebJobs.Script/Workers/Http): bytes of a binary binding
-go as base64, an object as an object, everything else as JSON text in a string; a string of the answer that is
-valid base64 is decoded.
-"""
-
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from typing import Any
-from uuid import uuid4
 
+from ...domain.events import event, event_answer, event_headers
 from .folders import Folder
 from .ports import HOST, known_port
 
-HOST_VERSION = "4.0.0"
 # What the function needs before it answers at all is not the message's fault: its key, its path, its model.
 _NOT_NOW = frozenset({401, 404, 503})
 _MOST_ANSWER_BYTES = 64 * 1024 * 1024
@@ -72,7 +63,8 @@ class FunctionAddress:
                 raise NotReached(f"the function cannot be reached: {error}") from None
             connection.sock.settimeout(self.seconds)
             try:
-                connection.request("POST", f"/{self.name}", payload(content, metadata), self._headers())
+                headers = {**event_headers(), "x-functions-key": self.folder.known_secret("key")}
+                connection.request("POST", f"/{self.name}", event(content, metadata), headers)
                 response = connection.getresponse()
                 body = response.read(_MOST_ANSWER_BYTES + 1)
             except (OSError, HTTPException) as error:
@@ -83,39 +75,13 @@ class FunctionAddress:
             raise NotReached(f"the function cannot answer now: {_told(response.status, body)}")
         return _outcome(response.status, body)
 
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Content-Type": "application/json",
-            "X-Azure-Functions-InvocationId": str(uuid4()),
-            "X-Azure-Functions-HostVersion": HOST_VERSION,
-            "x-functions-key": self.folder.known_secret("key"),
-        }
-
-
-def payload(content: bytes, metadata: Mapping[str, Any]) -> bytes:
-    """The body that the host posts."""
-    told = {name: value if isinstance(value, Mapping) else json.dumps(value) for name, value in metadata.items()}
-    return json.dumps({"Data": {"input": base64.b64encode(content).decode()}, "Metadata": told}).encode()
-
-
-def system_metadata(function: str, now: datetime) -> dict[str, str]:
-    """`sys`, which every invocation's metadata has."""
-    return {"MethodName": function, "UtcNow": as_utc(now), "RandGuid": str(uuid4())}
-
-
-def as_utc(moment: datetime) -> str:
-    """As .NET writes a UTC time into JSON."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
 
 def _outcome(status: int, body: bytes) -> Outcome:
     if not 200 <= status < 300:
         return Outcome(None, failure=_told(status, body), hopeless=400 <= status < 500)
     try:
-        told = json.loads(body)
-        output = base64.b64decode(told["Outputs"]["output"], validate=True)
-        logs = tuple(str(line) for line in told.get("Logs") or ())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
+        output, logs = event_answer(body)
+    except ValueError:
         return Outcome(None, failure=f"the function's answer cannot be read: {body[:200]!r}")
     return Outcome(output, logs)
 

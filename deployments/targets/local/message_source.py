@@ -8,9 +8,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ...domain.events import message_metadata
 from .bus import LOCK_SECONDS, MOST_DELIVERIES, Message, Queue, Tally
 from .folders import Folder
-from .invocations import FunctionAddress, NotReached, Outcome, as_utc, system_metadata
+from .invocations import FunctionAddress, NotReached, Outcome
 from .redis_child import connect
 
 _WAIT_MS = 250
@@ -99,15 +100,16 @@ class MessageSource:
         self._say(f"{_shown(message)} is a dead letter after {message.deliveries} deliveries: {reason}: {description}")
 
     def _metadata(self, message: Message) -> dict[str, Any]:
-        return {
-            "MessageId": message.message_id,
-            "DeliveryCount": message.deliveries,
-            "ContentType": message.content_type,
-            "CorrelationId": message.correlation_id,
-            "EnqueuedTimeUtc": as_utc(message.enqueued),
-            "ApplicationProperties": message.properties,
-            "sys": system_metadata(self._function.name, datetime.now(UTC)),
-        }
+        return message_metadata(
+            function=self._function.name,
+            message_id=message.message_id,
+            deliveries=message.deliveries,
+            content_type=message.content_type,
+            correlation_id=message.correlation_id,
+            enqueued=message.enqueued,
+            properties=message.properties,
+            now=datetime.now(UTC),
+        )
 
 
 def _shown(message: Message) -> str:
