@@ -89,6 +89,7 @@ PAGES: dict[str, Door] = {
     "deploy/<int:draft_id>/definition.yaml": look(SITE),
     "deploy/<int:draft_id>/<slug:step>/": form(SITE),
     "deployments/<slug:name>/": look(VIEWER),
+    "deployments/<slug:name>/health/": look(VIEWER),
     "deployments/<slug:name>/diff/": Door({"GET": VIEWER}, query="?from=1&to=2"),
     "deployments/<slug:name>/runs/": act(DEPLOYER, kind="deploy"),
     "deployments/<slug:name>/change/": look(DEPLOYER),

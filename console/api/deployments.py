@@ -18,6 +18,7 @@ from console.api.schemas import (
     DeploymentOut,
     DeploymentSummary,
     DeploymentWish,
+    ExecutionOut,
     PlanOut,
     ResourceOut,
     RevisionOut,
@@ -28,6 +29,7 @@ from deployments.models import Deployment, Environment, ManagedResource, Revisio
 from deployments.services import access, plans
 from deployments.services.access import Actor, Verb
 from deployments.services.deployments import change_deployment, create_deployment, forget_deployment
+from deployments.services.health import execution_of
 from deployments.services.idempotency import Answer
 
 router = Router()
@@ -220,9 +222,15 @@ def _shown(deployment: Deployment) -> DeploymentOut:
         data_epoch=deployment.data_epoch,
         keep_invocations_days=deployment.keep_invocations_days,
         model_version=live.model_version if live else "",
+        execution=_execution(deployment),
         active_run=active.pk if active else None,
         resources=[_resource(row) for row in deployment.resources.all()],
     )
+
+
+def _execution(deployment: Deployment) -> ExecutionOut | None:
+    found = execution_of(deployment)
+    return ExecutionOut(executes=found.form, reason=found.reason, gain=found.gain) if found else None
 
 
 def _summary(deployment: Deployment, newest: int) -> dict[str, Any]:

@@ -126,6 +126,14 @@ class DeploymentSummary(Schema):
     created_at: datetime
 
 
+class ExecutionOut(Schema):
+    """Which form of the model executes."""
+
+    executes: Literal["onnx", "original"]
+    reason: str = Field(description="why, in a sentence")
+    gain: float | None = Field(description="how many times faster it was than the original, where that was measured")
+
+
 class DeploymentOut(DeploymentSummary):
     """A deployment; the ETag names its newest revision."""
 
@@ -133,6 +141,7 @@ class DeploymentOut(DeploymentSummary):
     data_epoch: int
     keep_invocations_days: int = Field(description="how long test calls are kept; 0 keeps none")
     model_version: str = Field(description="of the live revision; empty while there is none")
+    execution: ExecutionOut | None = Field(description="of the newest package; null where it does not tell")
     active_run: int | None
     resources: list[ResourceOut]
 
@@ -280,6 +289,7 @@ class InvocationOut(Schema):
     duration_ms: float = Field(description="as the console measured it, with the way there and back")
     timings: dict[str, Any] = Field(description="milliseconds of the parts, as the function told them")
     cut: bool = Field(description="the answer was longer than the console reads; the body is its beginning, as text")
+    logs: list[str] = Field([], description="the function's own lines, where a blob or a message calls it")
 
 
 class KeptInvocationOut(Schema):

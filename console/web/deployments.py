@@ -15,19 +15,21 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from console.web.deployment_list import SERVING, filters_for, listed, narrowed, sorted_by
 from console.web.diff import Part, artifact_names, changed_paths, spec_diff
 from console.web.formats import duration
+from console.web.kept import stored_words
 from console.web.pages import page, paginate, told
 from console.web.plan import lay_out
 from console.web.runs import failures_of
 from console.web.states import FOLLOWED
 from console.web.traffic import DAY, SPANS, chart, look, traffic_query
 from console.web.traffic import told as told_figures
-from deployments.domain.errors import Conflict, NotFound, Unavailable
-from deployments.domain.spec import Spec
+from deployments.domain.errors import Conflict, ConsoleError, NotAllowed, NotFound, Unavailable
+from deployments.domain.spec import BlobTrigger, HttpTrigger, Spec, Trigger
 from deployments.domain.states import RunKind, RunState
 from deployments.models import Deployment, Invocation, Revision, Sighting
 from deployments.services import access, caches
 from deployments.services.access import Actor, Verb
 from deployments.services.deployments import forget_deployment, may_forget
+from deployments.services.health import execution_in, execution_of, health
 from deployments.services.invocations import live_function
 from deployments.services.plans import plan_destroy
 from deployments.services.runs import start_run
@@ -71,6 +73,7 @@ def deployment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         "status": found.status,
         "live": live,
         "now_running": _facts(live) if live else [],
+        "execution": execution_of(found) if live else None,
         "url": function_url(found),
         "last_run": last_run,
         "recent_runs": found.runs.select_related("deployment", "revision")[:RUNS_SHOWN],
@@ -89,6 +92,23 @@ def deployment(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         "may_forget": may_forget(found),
     }
     return render(request, "deployments/detail.html", context)
+
+
+@page
+@require_GET
+def deployment_health(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
+    """What the function says of itself now, for a page that has loaded already."""
+    found = access.deployment(actor, name)
+    context: dict[str, Any] = {}
+    try:
+        told_by_it = health(actor=actor, deployment=found)
+    except (NotAllowed, NotFound):
+        raise
+    except ConsoleError as error:
+        context["error"] = error.detail
+    else:
+        context |= {"health": told_by_it, "execution": execution_in(told_by_it)}
+    return render(request, "deployments/health.html", {**context, "deployment": found})
 
 
 @page
@@ -266,25 +286,46 @@ def _facts(live: Revision) -> list[tuple[str, Any, bool]]:
     spec: Spec = live.spec
     names = artifact_names(spec)
     model = names.get(spec.model.artifact or "", "") or (spec.model.registered.name if spec.model.registered else "")
-    trigger = getattr(spec.trigger, "route", None)
     facts = [
         (_("Model"), model, False),
         (_("Version"), live.model_version[:16], True),
         (_("Package"), live.package_digest[:16], True),
         (_("Python"), spec.runtime.python, False),
-        (_("Trigger"), f"HTTP /api/{trigger}" if trigger else spec.trigger.kind, False),
+        (_("Trigger"), _trigger_words(spec.trigger), False),
         (_("Cache"), _cache_words(spec), False),
-        (_("Processes"), spec.hosting.processes, False),
+        (_("Keys"), _key_words(spec), False),
+        (_("Inputs"), stored_words(spec.cache) if spec.cache.policy != "off" else "", False),
+        (_("Processes"), spec.hosting.processes or _("as many as cores"), False),
+        (_("A prediction"), _("%(n)d s at most") % {"n": spec.hosting.predict_seconds}, False),
         (_("Access"), _AUTH[spec.trigger.auth_level] if spec.trigger.kind == "http" else "", False),
     ]
     return [fact for fact in facts if fact[1]]
+
+
+def _trigger_words(trigger: Trigger) -> str:
+    match trigger:
+        case HttpTrigger():
+            return f"HTTP /api/{trigger.route}"
+        case BlobTrigger():
+            return _("blobs at %(path)s, answers at %(out)s") % {"path": trigger.path_in, "out": trigger.path_out}
+    return _("messages of %(queue)s, answers to %(out)s") % {"queue": trigger.queue_in, "out": trigger.queue_out}
+
+
+def _key_words(spec: Spec) -> str:
+    """What one entry is for, and whether its name is made with a secret."""
+    if spec.cache.policy == "off":
+        return ""
+    entry = _("one for each row") if spec.cache.keys == "row" else _("one for each request")
+    return _("%(entry)s, with a secret") % {"entry": entry} if spec.cache.keyed_digests else entry
 
 
 def _cache_words(spec: Spec) -> str:
     if spec.cache.policy == "off":
         return _("off")
     ttl = spec.cache.ttl_seconds
-    return _("%(mb)d MB, %(ttl)s") % {
+    words = _("%(mb)d MB, %(ttl)s") % {
         "mb": spec.cache.max_memory_mb,
         "ttl": duration(ttl) if ttl else _("no expiry"),
     }
+    local = spec.cache.local_mb
+    return _("%(words)s, and %(mb)d MB in each process") % {"words": words, "mb": local} if local else words

@@ -17,6 +17,7 @@ urlpatterns = [
     path("cache/", home.pick_cache, name="pick_cache"),
     path("deployments/", deployments.deployments, name="deployments"),
     path("deployments/<slug:name>/", deployments.deployment, name="deployment"),
+    path("deployments/<slug:name>/health/", deployments.deployment_health, name="deployment_health"),
     path("deployments/<slug:name>/runs/", deployments.deployment_run, name="deployment_run"),
     path("deployments/<slug:name>/diff/", deployments.revisions_diff, name="revisions_diff"),
     path("deployments/<slug:name>/destroy/", deployments.deployment_destroy, name="deployment_destroy"),

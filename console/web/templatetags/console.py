@@ -9,7 +9,7 @@ from django.template.context import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from console.web import formats, navigation, states
+from console.web import execution, formats, navigation, states
 from console.web.filters import address_with
 from console.web.sparkline import spark_path
 
@@ -20,6 +20,7 @@ register.filter("ago", formats.ago)
 register.filter("moment", formats.moment)
 register.filter("short", formats.short)
 register.filter("sentence", formats.sentence)
+register.filter("executes", execution.executes)
 register.filter("action_word", states.action_word)
 
 

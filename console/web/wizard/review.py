@@ -8,17 +8,21 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from console.web import plan as plans_drawn
+from console.web.execution import will_execute
+from console.web.kept import digest_words, stored_words
 from console.web.pages import page, say_error
 from console.web.wizard import yaml_file
 from console.web.wizard.frame import frame
 from console.web.wizard.preflight import preflight
 from console.web.wizard.situation import Situation
 from console.web.wizard.steps import REVIEW, Assessment, assess, steps_of
+from deployments.domain.environments import EnvironmentSettings
 from deployments.domain.errors import ConsoleError, NotAllowed
 from deployments.domain.spec import Spec
 from deployments.models import Draft
 from deployments.services import drafts, plans
 from deployments.services.access import Actor
+from deployments.services.health import execution_of
 
 NOTE_LENGTH = 200
 
@@ -110,8 +114,24 @@ def _show(
         "unaccepted": unaccepted,
         "note": draft.data.get("note", ""),
         "yaml": _yaml(found, found.spec) if found.spec else "",
+        **_kept_and_executed(draft, found),
     }
     return render(request, "wizard/review.html", context, status=status)
+
+
+def _kept_and_executed(draft: Draft, found: Assessment) -> dict[str, Any]:
+    """What the definition keeps of inputs, and which form will execute, beside the one that executes now."""
+    if found.spec is None:
+        return {}
+    cache = found.spec.cache
+    live = draft.deployment is not None and draft.deployment.live_revision_id is not None
+    rules = found.environment.rules if found.environment else EnvironmentSettings()
+    return {
+        "stored": stored_words(cache) if cache.policy != "off" else _("nothing, the cache is off"),
+        "digests": digest_words(cache) if cache.policy != "off" else "",
+        "expected": will_execute(found.spec, rules),
+        "executes": execution_of(draft.deployment) if live and draft.deployment else None,
+    }
 
 
 def _plan(request: HttpRequest, actor: Actor, found: Assessment) -> plans.Plan | None:
