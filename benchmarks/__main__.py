@@ -9,13 +9,21 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from benchmarks import machine, report, scenarios
+from benchmarks.following import following
 from benchmarks.models import train, write_rows
 from benchmarks.plan import FULL, QUICK, Bench, Plan, Section
+from benchmarks.policies import policies
+from benchmarks.stalls import stalls
+from benchmarks.starts import starts
 
 Part = Callable[[Bench, frozenset[str]], Iterator[Section]]
 PARTS: tuple[tuple[Part, tuple[str, ...]], ...] = (
     (scenarios.regression, ("hits", "misses", "mixed", "single", "batches")),
     (scenarios.forest, ("misses", "mixed", "batches")),
+    (stalls, ("stalls",)),
+    (policies, ("policy",)),
+    (following, ("follow",)),
+    (starts, ("starts",)),
 )
 KEYS = tuple(dict.fromkeys(key for _, keys in PARTS for key in keys))
 
@@ -42,7 +50,7 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     sections = _measured(bench, only, say)
-    text = report.render(sections, bench)
+    text = report.render(sections, bench, " ".join(["benchmarks/run", *arguments]))
     print(text)
     if chosen.write or not (chosen.quick or chosen.only):
         report.keep(text)

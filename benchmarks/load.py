@@ -72,12 +72,12 @@ def drive(*, port: int, path: str, rows: Path, load: Load, connections: int, sec
 
 
 def _latency(percentile: str, told: str) -> float:
-    number, unit = re.search(rf"^\s+{percentile}%\s+([\d.]+)(us|ms|s|m)$", told, re.MULTILINE).groups()  # type: ignore[union-attr]
-    return float(number) * _TO_MS[unit]
+    number = _found(rf"\n\s+{percentile}%\s+([\d.]+)(?:us|ms|s|m)\s", told)
+    return float(number) * _TO_MS[_found(rf"\n\s+{percentile}%\s+[\d.]+(us|ms|s|m)\s", told)]
 
 
 def _found(pattern: str, told: str) -> str:
     found = re.search(pattern, told)
     if found is None:
-        raise BadRunError(f"wrk said something else than expected: {told[-500:]}")
+        raise BadRunError(f"wrk said something else than expected: {' '.join(told.split())[-300:]}")
     return found[1]

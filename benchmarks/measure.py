@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ class Outcome:
     """What the rounds gave, by peer; a peer whose run was bad is in `failed` with the reason, and nowhere else."""
 
     runs: dict[str, list[Run]] = field(default_factory=dict)
+    costs: dict[str, list[float]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def rate(self, name: str) -> float:
@@ -39,6 +40,10 @@ class Outcome:
     def p99(self, name: str) -> float:
         """Median of the rounds' 99th percentiles, in ms. Raises KeyError."""
         return median(run.p99 for run in self.runs[name])
+
+    def cost(self, name: str) -> float:
+        """Median µs of processor time that a request took of the peer. Raises KeyError."""
+        return median(self.costs[name])
 
     def ratio(self, name: str, other: str) -> float:
         """How many times the other's rate: the median over the rounds of what each round says. Raises KeyError."""
@@ -55,14 +60,20 @@ def measure(
     seconds: int,
     rounds: int,
     say: Say,
-    expected: dict[str, float] | None = None,
+    warm_up: int = 0,
+    expected: Mapping[str, float | None] | None = None,
 ) -> Outcome:
-    """Prime, check, then measure in turns. `expected` has per cents of hits where they are not the load's share."""
+    """Prime, check, then measure in turns, after so many seconds of the same load that are not counted.
+
+    `expected` has per cents of hits by name where they are not the load's share; None where any are right.
+    """
     outcome = Outcome()
     ready = []
     for each in running:
         try:
             prepare(each, load)
+            if warm_up:
+                _driven(each, load, rows, connections, warm_up)
         except (BadRunError, OSError) as error:
             _thrown_away(outcome, each, str(error), say)
         else:
@@ -73,28 +84,31 @@ def measure(
             name = each.peer.name
             if name in outcome.failed:
                 continue
+            spent = each.processor()
             try:
-                run = drive(
-                    port=each.port,
-                    path=each.peer.path,
-                    rows=rows,
-                    load=load,
-                    connections=connections,
-                    seconds=seconds,
-                )
+                run = _driven(each, load, rows, connections, seconds)
             except BadRunError as error:
                 _thrown_away(outcome, each, str(error), say)
             else:
                 outcome.runs.setdefault(name, []).append(run)
+                outcome.costs.setdefault(name, []).append((each.processor() - spent) / run.requests * 1e6)
     # Our server writes its statistics once a second.
     time.sleep(1.5 if any(each.peer.ours for each in ready) else 0)
     for each in ready:
         if each.peer.name in outcome.runs and load.kind == "whole":
             share = _hit_share(before[each.peer.name], counted(each))
             wanted = (expected or {}).get(each.peer.name, float(load.share))
-            if share is not None and each.peer.caches and abs(share - wanted) > _TOLERANCE:
+            if share is None or wanted is None or not each.peer.caches:
+                continue
+            if abs(share - wanted) > _TOLERANCE:
                 _thrown_away(outcome, each, f"{share:.1f} % hits where {wanted:.0f} % were meant", say)
     return outcome
+
+
+def _driven(running: Running, load: Load, rows: Path, connections: int, seconds: int) -> Run:
+    return drive(
+        port=running.port, path=running.peer.path, rows=rows, load=load, connections=connections, seconds=seconds
+    )
 
 
 def prepare(running: Running, load: Load) -> None:

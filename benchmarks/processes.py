@@ -82,12 +82,14 @@ class Running:
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
-    def memory(self) -> dict[str, int]:
-        """Resident bytes of its processes, the largest first; ours has a second where the model is slow."""
-        process = psutil.Process(self.process.pid)
-        family = [process, *process.children(recursive=True)]
-        sizes = [(each.memory_info().rss, each.pid) for each in family]
-        return {f"{'process' if not at else 'child'} {at}": rss for at, (rss, _) in enumerate(sorted(sizes)[::-1])}
+    def memory(self) -> tuple[int, int]:
+        """Resident bytes of the largest of its processes, and of all others: ours has another for a slow model."""
+        sizes = sorted(each.memory_info().rss for each in self._family())
+        return sizes[-1], sum(sizes[:-1])
+
+    def processor(self) -> float:
+        """Seconds of processor time that its processes have used so far."""
+        return sum(sum(each.cpu_times()[:2]) for each in self._family())
 
     def stop(self) -> None:
         """End the peer and its Redis, as hard as it takes."""
@@ -99,6 +101,10 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._redis.stop()
+
+    def _family(self) -> list[psutil.Process]:
+        process = psutil.Process(self.process.pid)
+        return [process, *process.children(recursive=True)]
 
     def _wait(self, started: float) -> None:
         while not self._is_ready():

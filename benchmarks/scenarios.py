@@ -157,15 +157,16 @@ def _table(scenario: Scenario, outcomes: dict[int, Outcome]) -> Table:
     head = [""]
     for connections in outcomes:
         noun = "connection" if connections == 1 else "connections"
-        head += [f"{connections} {noun}, requests/s", "p50 / p99 ms", "times FastAPI"]
+        head += [f"{connections} {noun}, requests/s", "p50 / p99 ms", "CPU µs", "times FastAPI"]
     rows = []
     for name in scenario.peers:
         row = [name]
         for outcome in outcomes.values():
             if name not in outcome.runs:
-                row += ["–", "–", "–"]
+                row += ["–"] * 4
                 continue
             ratio = f"{outcome.ratio(name, FASTAPI):.2f}" if FASTAPI in outcome.runs else "–"
-            row += [f"{outcome.rate(name):,.0f}", f"{outcome.p50(name):.2f} / {outcome.p99(name):.2f}", ratio]
+            row += [f"{outcome.rate(name):,.0f}", f"{outcome.p50(name):.2f} / {outcome.p99(name):.2f}"]
+            row += [f"{outcome.cost(name):,.0f}", ratio]
         rows.append(row)
     return Table(scenario.title, head, rows)
