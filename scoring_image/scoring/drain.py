@@ -1,12 +1,14 @@
-"""uvicorn's server, ending in two steps so that a stop loses no request, and ending itself when the model is stuck."""
+"""uvicorn's server, ending in steps so that a stop loses no request, and ending itself when the model is stuck."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import logging
 import os
+import socket
 import time
 from types import FrameType
 
@@ -16,9 +18,11 @@ from scoring.connections import Connection, hurry
 from scoring.server import Application
 from scoring.service import Service
 
-# For so long after SIGTERM every answer ends its connection, and who comes anew is still answered. Only then the
-# connections that are idle are closed: a request that is on its way on one of them would be lost otherwise.
+# For so long after SIGTERM every answer ends its connection, and who comes anew is still answered.
 _NOTICE_SECONDS = 0.5
+# Then nobody is taken on any more, and only after this the connections that are idle are closed: a request that is on
+# its way on one of them would be lost otherwise.
+_QUIET_SECONDS = 0.4
 # How long answers that are being worked on may take after that.
 _DRAIN_SECONDS = 25
 # Of a loop that does not turn any more because a model took it along, this is the end, with a trace of where it is.
@@ -55,6 +59,8 @@ class Server(uvicorn.Server):
         self._closing_since: float | None = None
         self._alive_at = 0.0
         self._settled = False
+        self._shut = False
+        self._taken_on: list[asyncio.Task[None]] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Give notice at the first signal; a second one ends the notice."""
@@ -68,14 +74,39 @@ class Server(uvicorn.Server):
         else:
             self.should_exit = True
 
+    def _close(self, since: float) -> None:
+        if since >= _NOTICE_SECONDS and not self._shut:
+            self._shut = True
+            for server in self.servers:
+                self._stop_listening(server)
+        if since >= _NOTICE_SECONDS + _QUIET_SECONDS:
+            self.should_exit = True
+
+    def _stop_listening(self, server: asyncio.Server) -> None:
+        """Close the listening sockets; who is connected already and waits to be accepted is still taken on."""
+        rest = [socket.socket(fileno=os.dup(listener.fileno())) for listener in server.sockets]
+        server.close()
+        for listener in rest:
+            with listener, contextlib.suppress(BlockingIOError):
+                listener.setblocking(False)
+                while True:
+                    accepted, _ = listener.accept()
+                    self._taken_on.append(asyncio.create_task(self._take_on(accepted)))
+
+    async def _take_on(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(self.config, self.server_state, self.lifespan.state), accepted
+            )
+
     async def on_tick(self, counter: int) -> bool:
         """Called `_TICKS_A_SECOND` times a second."""
         now = time.monotonic()
         if self._service.runner.stuck and self._closing_since is None:
             self.outcome = STUCK
             self.handle_exit(0, None)
-        if self._closing_since is not None and now - self._closing_since >= _NOTICE_SECONDS:
-            self.should_exit = True
+        if self._closing_since is not None:
+            self._close(now - self._closing_since)
         if self._service.ready and not self._settled:
             self._settled = True
             # What the libraries and the model brought is there to stay: no collection need look at it again.

@@ -14,9 +14,12 @@ from typing import Any
 import msgspec
 
 from scoring.answers import Answer
-from scoring.cache import Cache, Lookup
+from scoring.cache import Cache, Found, Lookup
 from scoring.inputs import Request, RowReader
 from scoring.keys import row_form
+
+# Keys of one MGET, so that no reply is so long that those behind it wait for it.
+_AT_ONCE = 256
 
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -88,8 +91,11 @@ class Rows:
         if not unknown:
             return [known[key] for key in keys], None, True
         start = time.perf_counter()
-        asked = cache.look_up_all(unknown, epoch)
-        found = await asked if asked is not None else [Lookup.UNREACHABLE]
+        # All are sent before the first is waited for.
+        asked = [cache.look_up_all(unknown[at : at + _AT_ONCE], epoch) for at in range(0, len(unknown), _AT_ONCE)]
+        found: list[Found] = []
+        for part in asked:
+            found += await part if part is not None else [Lookup.UNREACHABLE]
         if Lookup.UNREACHABLE in found:
             return [None] * len(keys), None, False
         known.update({key: output for key, output in zip(unknown, found, strict=True) if isinstance(output, bytes)})

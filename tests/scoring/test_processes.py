@@ -1,0 +1,54 @@
+"""Several server processes on one socket: all answer, one that ends is replaced, and they end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.scoring.processes import SCORING_IMAGE, Function, wait_for
+
+Serve = Callable[..., Function]
+
+
+def children(function: Function) -> set[int]:
+    return {child.pid for child in psutil.Process(function.process.pid).children()}
+
+
+def test_a_process_that_ends_is_replaced_and_all_end_together(serve: Serve, counting: Path) -> None:
+    function = serve(counting, SCORING_PROCESSES="2").ready()
+    assert psutil.Process(function.process.pid).memory_info().rss < 40 * 2**20
+    first = wait_for(lambda: len(found := children(function)) == 2 and found)
+    ended = min(first)
+    os.kill(ended, signal.SIGKILL)
+    wait_for(lambda: len(found := children(function)) == 2 and ended not in found)
+    assert "a server process ended with code -9; starting another" in function.log
+    wait_for(lambda: function.health()["status"] == "ready")
+    for number in range(20):
+        assert function.score([[number, 1]]).json() == [number + 1.0]
+    left = children(function)
+    assert function.stop() == 0
+    assert not [pid for pid in left if psutil.pid_exists(pid)]
+
+
+def test_a_package_that_cannot_be_used_ends_all(tmp_path: Path) -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "scoring"],
+        env={
+            "PYTHONPATH": str(SCORING_IMAGE),
+            "SCORING_ROOT": str(tmp_path),
+            "SCORING_PORT": "0",
+            "SCORING_PROCESSES": "3",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert started.returncode == 2
+    assert "manifest.json cannot be read" in started.stderr
