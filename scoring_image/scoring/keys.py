@@ -10,6 +10,8 @@ What is equal is decided on the values that the model is given, never on the tex
 - Text is compared by its code points: "1" is not 1, and differently composed accents are different.
 - A table's columns are in the manifest's order, whatever the order in the request.
 
+Only a script's calls are compared by their bytes (see calls): a script may tell apart whatever it can see.
+
 Every form starts with the kind and types of the input, so that equal bytes of different kinds never meet.
 """
 
@@ -79,16 +81,9 @@ def table_form(columns: Sequence[tuple[str, NDArray[Any] | Sequence[str | None]]
     return b"".join(parts)
 
 
-def json_form(value: Any) -> bytes:
-    """Of any decoded JSON value: objects whatever the order of their members, numbers by their value."""
-    parts = [b"json\0"]
-    _add_json(parts, value)
-    return b"".join(parts)
-
-
-def raw_form(body: bytes) -> bytes:
-    """Of a body that is not JSON."""
-    return b"raw\0" + body
+def raw_form(call: bytes) -> bytes:
+    """Of a script's call, all of it that the script can see (see calls)."""
+    return b"raw\0" + call
 
 
 def key_space(prefix: str, model_version: str, epoch: int) -> str:
@@ -111,24 +106,3 @@ def _text(text: str | None) -> bytes:
 
 def _texts(texts: Sequence[str | None]) -> bytes:
     return pack("<Q", len(texts)) + b"".join(map(_text, texts))
-
-
-def _add_json(parts: list[bytes], value: Any) -> None:
-    if value is None or isinstance(value, bool):
-        parts.append(b"%d;" % (2 if value is None else value))
-    elif isinstance(value, int | float):
-        # An integral float is written as the integer it is, so that 2, 2.0 and 2e0 meet and big integers stay
-        # exact.
-        exact = f"{int(value):x}" if isinstance(value, int) or value.is_integer() else value.hex()
-        parts.append(f"n{exact};".encode())
-    elif isinstance(value, str):
-        parts.append(b"s" + _text(value))
-    elif isinstance(value, list):
-        parts.append(b"a%d;" % len(value))
-        for item in value:
-            _add_json(parts, item)
-    else:
-        parts.append(b"o%d;" % len(value))
-        for name in sorted(value):
-            parts.append(_text(name))
-            _add_json(parts, value[name])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import httpx
 import pytest
 
 from tests.scoring.packages import UPLOADS, write_package
-from tests.scoring.processes import Function, Redis, wait_for
+from tests.scoring.processes import SCORING_IMAGE, Function, Redis, wait_for
 
 Serve = Callable[..., Function]
 Script = Callable[..., Function]
@@ -45,14 +48,6 @@ def script(serve: Serve, cache_server: Redis, tmp_path: Path) -> Script:
         return serve(root, **{"SCORING_CACHE_URL": cache_server.url, **prefix, **environment})
 
     return start
-
-
-def failure(function: Function) -> dict[str, str]:
-    """Why it cannot start."""
-    health = wait_for(lambda: (told := function.health())["status"] != "loading" and told, seconds=40)
-    assert health["status"] == "failed", health
-    error: dict[str, str] = health["error"]
-    return error
 
 
 def ask(function: Function, body: bytes | str = b"{}", **headers: str) -> tuple[str, httpx.Response]:
@@ -119,28 +114,54 @@ def test_a_script_in_a_folder_finds_its_helpers_its_files_and_its_thread(script:
     assert ask(function)[1].json() == [1, 2, "olá", [1], ["model", "code", "own.py"], ["model.joblib"]]
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "told"),
-    [
-        ("def init(): pass", "no_method", "run() function"),
-        ("def run(x): pass", "no_method", "init() function"),
-        ("def init(): pass\ndef run(): pass", "no_method", "needs to accept an argument"),
-        ("def init(): pass\ndef run(*rows): pass", "no_method", "positional-only"),
-        ("def init(): raise RuntimeError('no table')\ndef run(x): return x", "crashed", "no table"),
-        ("import nowhere", "missing_module", "nowhere"),
-        ("import sys\ndef init(): sys.exit(4)\ndef run(x): return x", "crashed", "exit code 4"),
-        ("def", "crashed", "SyntaxError"),
-    ],
-)
-def test_a_script_that_cannot_start_is_said(script: Script, text: str, code: str, told: str) -> None:
-    error = failure(script(text))
-    assert error["code"] == code
-    assert told in error["message"]
+# What each of these scripts is refused with: the code, and a part of the message.
+UNFIT = {
+    "no-run": ("def init(): pass", "no_method", "run() function"),
+    "no-init": ("def run(x): pass", "no_method", "init() function"),
+    "no-parameter": ("def init(): pass\ndef run(): pass", "no_method", "needs to accept an argument"),
+    "any-parameters": ("def init(): pass\ndef run(*rows): pass", "no_method", "positional-only"),
+    "init-raises": ("def init(): raise RuntimeError('no table')\ndef run(x): return x", "crashed", "no table"),
+    "no-module": ("import nowhere", "missing_module", "nowhere"),
+    "exits": ("import sys\ndef init(): sys.exit(4)\ndef run(x): return x", "crashed", "exit code 4"),
+    "no-python": ("def", "crashed", "SyntaxError"),
+    "not-there": (None, "unreadable", "not-there.py is not in the package"),
+}
+
+# Starts each script in turn, in a process of its own, and prints what the service would say.
+STARTING = """
+import json, sys
+from pathlib import Path
+from scoring.entry_script import EntryScript
+from scoring.loading import failure_of
+
+code = Path(sys.argv[1])
+for name in sys.argv[2:]:
+    try:
+        EntryScript(code / f"{name}.py", code=code, model_dir=code)
+    except Exception as error:
+        print(json.dumps([name, failure_of(error).as_dict()]))
+"""
 
 
-def test_a_script_that_is_not_there_is_said(serve: Serve, tmp_path: Path) -> None:
-    write_package(tmp_path / "none", {}, code={"entry_script": "own.py"})
-    assert "own.py is not in the package" in failure(serve(tmp_path / "none"))["message"]
+def test_a_script_that_cannot_start_is_said(tmp_path: Path) -> None:
+    for name, (text, _, _) in UNFIT.items():
+        if text is not None:
+            (tmp_path / f"{name}.py").write_text(text)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SCORING_IMAGE)}
+    command = [sys.executable, "-c", STARTING, str(tmp_path), *UNFIT]
+    printed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
+    said = dict(map(json.loads, printed.splitlines()))
+    assert {name: error["code"] for name, error in said.items()} == {name: code for name, (_, code, _) in UNFIT.items()}
+    for name, (_, _, told) in UNFIT.items():
+        assert told in said[name]["message"]
+        assert said[name]["hint"]
+
+
+def test_a_script_that_cannot_start_is_what_the_server_says(script: Script) -> None:
+    function = script("def init(): raise RuntimeError('no table')\ndef run(x): return x")
+    health = wait_for(lambda: (told := function.health())["status"] != "loading" and told, seconds=40)
+    assert "no table" in health["error"]["message"]
+    assert ask(function)[1].status_code == 503
 
 
 def test_answers_are_kept_by_the_bytes_of_the_request(script: Script) -> None:
