@@ -269,13 +269,12 @@ def answer_headers(answer: Answer, model_version: str) -> tuple[Header, ...]:
 
 def timing(answer: Answer) -> bytes:
     """The value of Server-Timing: the parts that were needed, in milliseconds."""
-    if answer.predict is None and answer.get is not None:
+    if answer.predict is None:
         # By far the most frequent, and so written out.
-        return b"parse;dur=%.3f, get;dur=%.3f, total;dur=%.3f" % (
-            answer.parse * 1000,
-            answer.get * 1000,
-            answer.total * 1000,
-        )
+        parse, total = answer.parse * 1000, answer.total * 1000
+        if answer.get is None:
+            return b"parse;dur=%.3f, total;dur=%.3f" % (parse, total)
+        return b"parse;dur=%.3f, get;dur=%.3f, total;dur=%.3f" % (parse, answer.get * 1000, total)
     parts = ("parse", answer.parse), ("get", answer.get), ("predict", answer.predict), ("set", answer.set)
     shown = [f"{name};dur={taken * 1000:.3f}" for name, taken in parts if taken is not None]
     return ", ".join((*shown, f"total;dur={answer.total * 1000:.3f}")).encode()
