@@ -64,8 +64,20 @@ class BlobFolder:
             raise Changed(blob.name)
         return content
 
-    def write(self, container: str, name: str, content: bytes) -> None:
-        """Write so that a reader finds the old file or the whole new one, on the disk. Raises OSError."""
+    def find(self, container: str, name: str) -> Blob | None:
+        """The file of that name; None where there is none. The name has no part that leads elsewhere."""
+        *folders, last = name.split("/")
+        try:
+            with _opened((str(self.root), container, *folders)) as folder:
+                return _blob(name, os.stat(last, dir_fd=folder, follow_symlinks=False))
+        except OSError:
+            return None
+
+    def write(self, container: str, name: str, content: bytes) -> str:
+        """Write so that a reader finds the old file or the whole new one, on the disk; returns its etag.
+
+        Raises OSError.
+        """
         *folders, last = name.split("/")
         self.make(container)
         draft = self.make(_DRAFTS) / uuid4().hex
@@ -74,12 +86,14 @@ class BlobFolder:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+                etag = _etag(os.fstat(file.fileno()))
             with _opened((str(self.root), container, *folders), make=True) as folder:
                 os.rename(draft, last, dst_dir_fd=folder)
                 os.fsync(folder)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+        return etag
 
     def tidy(self) -> None:
         """Remove what a writer that was killed left; nobody may be writing."""
@@ -110,12 +124,16 @@ def _blob(name: str, seen: os.stat_result) -> Blob | None:
         return None
     return Blob(
         name=name,
-        etag=f"0x{seen.st_ino:x}-{seen.st_size:x}-{seen.st_mtime_ns:x}",
+        etag=_etag(seen),
         size=seen.st_size,
         modified=seen.st_mtime,
         # The change time is the system's own: a copy that keeps the file's date sets it too.
         stable=abs(time.time() - seen.st_ctime) >= STABLE_SECONDS,
     )
+
+
+def _etag(seen: os.stat_result) -> str:
+    return f"0x{seen.st_ino:x}-{seen.st_size:x}-{seen.st_mtime_ns:x}"
 
 
 @contextlib.contextmanager

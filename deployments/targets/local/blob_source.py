@@ -12,15 +12,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ...domain.arrivals import Tally
 from ...domain.blob_paths import BlobPath, checked_paths
 from ...domain.events import as_utc, blob_metadata
 from .blob_folder import Blob, BlobFolder, Changed
-from .bus import Tally
 from .folders import Folder
 from .invocations import FunctionAddress, NotReached, Outcome
 from .receipts import Receipt, Receipts, State
 
 BLOBS = "blobs"
+RECEIPTS = "receipts.db"
 POISON = "webjobs-blobtrigger-poison"  # the Functions host's name for what it gave up
 MOST_TRIES = 5  # the Functions host's maxDequeueCount of a blob
 _LOOK_SECONDS = 0.25
@@ -46,7 +47,7 @@ class BlobSource:
         self._path_in, self._path_out = checked_paths(job["trigger"]["path_in"], job["trigger"]["path_out"])
         self._most_bytes = int(job["most_bytes"])
         self._folder = BlobFolder(folder.path / BLOBS)
-        self._receipts_file = folder.path / "receipts.db"
+        self._receipts_file = folder.path / RECEIPTS
         self._function = function
         self._say = say
         self._waiting = 0

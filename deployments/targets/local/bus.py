@@ -16,6 +16,8 @@ from uuid import uuid4
 
 from redis.exceptions import ResponseError
 
+from ...domain.arrivals import Tally
+
 LOCK_SECONDS = 30.0
 MOST_DELIVERIES = 10  # the default of a Service Bus queue
 _GROUP = "host"
@@ -47,15 +49,6 @@ class DeadLetter:
     message: Message
     reason: str
     description: str
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many messages wait or are being worked on, were completed, and were given up."""
-
-    waiting: int
-    done: int
-    poisoned: int
 
 
 class Queue:

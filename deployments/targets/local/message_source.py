@@ -8,8 +8,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ...domain.arrivals import Tally
 from ...domain.events import message_metadata
-from .bus import LOCK_SECONDS, MOST_DELIVERIES, Message, Queue, Tally
+from .bus import LOCK_SECONDS, MOST_DELIVERIES, Message, Queue
 from .folders import Folder
 from .invocations import FunctionAddress, NotReached, Outcome
 from .redis_child import connect

@@ -1,5 +1,6 @@
 """Receipts: which version of which blob was scored, is to be tried again, or was given up."""
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -43,8 +44,7 @@ class Receipts:
         self._store.execute("PRAGMA synchronous=FULL")
         self._store.execute(_TABLE)
         self._known = {
-            os.fsdecode(blob): Receipt(etag, State(state), tries, due, reason)
-            for blob, etag, state, tries, due, reason in self._store.execute("SELECT * FROM receipts")
+            os.fsdecode(blob): _receipt(*rest) for blob, *rest in self._store.execute("SELECT * FROM receipts")
         }
 
     def get(self, blob: str, etag: str) -> Receipt | None:
@@ -77,3 +77,14 @@ class Receipts:
 
     def close(self) -> None:
         self._store.close()
+
+
+def receipt_of(path: Path, blob: str) -> Receipt | None:
+    """One receipt, read beside the process that writes them. Raises sqlite3.Error where there are none yet."""
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as store:
+        found = store.execute("SELECT * FROM receipts WHERE blob = ?", (os.fsencode(blob),)).fetchone()
+    return None if found is None else _receipt(*found[1:])
+
+
+def _receipt(etag: str, state: str, tries: int, due: float, reason: str) -> Receipt:
+    return Receipt(etag, State(state), tries, due, reason)

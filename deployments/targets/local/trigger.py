@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ...domain.errors import ErrorDetail, ResourceFailed
+from ...domain.arrivals import Arrival, Fate, Tally
+from ...domain.errors import ConsoleError, ErrorDetail, ResourceFailed, Unavailable
 from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage
 from ...domain.spec import BlobTrigger, HttpTrigger, Spec, digest_of
 from ...packaging.functions import function_folder
-from . import children
+from . import blob_inbox, children, message_inbox
 from .blob_source import POISON, containers
 from .bus import MOST_DELIVERIES
 from .children import Look, Phase
-from .folders import Folder, read_json
+from .folders import read_json
 from .logs import tail
 from .queue import KEY as QUEUE
 from .resource import LocalResource
@@ -110,15 +112,41 @@ class LocalTrigger(LocalResource):
             env=children.plain_environment(),
         )
 
+    def put(self, ctx: Context, arrival: Arrival) -> str:
+        """Write a blob or send a message for the function."""
+        job = self._job()
+        if len(arrival.content) > int(job["most_bytes"]):
+            raise ConsoleError(
+                "This is longer than the function takes.",
+                cause=f"It has {len(arrival.content)} bytes, and the limit is {job['most_bytes']}.",
+                action="Put fewer rows.",
+                field="content",
+                code="too_large",
+            )
+        if job["trigger"]["kind"] == "blob":
+            return blob_inbox.put(self.folder.path, job["trigger"], arrival)
+        return message_inbox.put(self.sibling(QUEUE), job["trigger"], arrival)
+
+    def fate(self, ctx: Context, ticket: str) -> Fate:
+        trigger = self._job()["trigger"]
+        if trigger["kind"] == "blob":
+            return blob_inbox.fate(self.folder.path, trigger, ticket)
+        return message_inbox.fate(self.sibling(QUEUE), trigger, ticket)
+
+    def tally(self, ctx: Context) -> Tally | None:
+        """As the host last counted, which it does every second."""
+        told = read_json(self.folder.path / STATUS)
+        return Tally(told["waiting"], told["done"], told["poisoned"]) if told else None
+
+    def _job(self) -> Mapping[str, Any]:
+        look = children.look(self.folder)
+        if look.phase not in (Phase.RUNNING, Phase.ENDED, Phase.STARTING):
+            raise Unavailable("The trigger is not there.", code="no_trigger", action="Start a deploy run.")
+        return look.job
+
     def _outputs(self, look: Look) -> Outputs:
         trigger = look.job["trigger"]
         if trigger["kind"] == "blob":
             read, written = containers(self.folder.path, trigger["path_in"], trigger["path_out"])
             return {"kind": "blob", "folder_in": str(read), "folder_out": str(written)}
         return {"kind": "service_bus", "queue_in": trigger["queue_in"], "queue_out": trigger["queue_out"]}
-
-
-def status_of(folder: Folder) -> Mapping[str, int]:
-    """How many wait, are done and were given up, as the host last said; {} where it never did."""
-    told = read_json(folder.path / STATUS)
-    return {name: int(told[name]) for name in ("waiting", "done", "poisoned") if name in told}

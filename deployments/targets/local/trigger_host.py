@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from ...domain.arrivals import Tally
 from . import blob_source, message_source
-from .bus import Tally
 from .folders import Folder, read_json, write_json
 from .invocations import FunctionAddress, NotReached
 from .log_files import CappedLog

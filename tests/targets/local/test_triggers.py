@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from deployments.domain.arrivals import Arrival, Fate, FateState, Tally
+from deployments.domain.errors import ConsoleError, NotFound
+from deployments.domain.spec import Spec
 from deployments.targets.local.blob_source import POISON
 from deployments.targets.local.bus import MOST_DELIVERIES, Message, Queue
 from deployments.targets.local.children import holder
 from deployments.targets.local.redis_child import connect
-from deployments.targets.local.trigger import status_of
+from deployments.targets.local.trigger import LocalTrigger
 from tests.targets.driving import Driven, text_of
 
 from .conftest import Files, LocalHarness
@@ -41,7 +44,29 @@ def kill(harness: LocalHarness, driven: Driven, key: str) -> None:
     process.wait()
 
 
-class Blobs:
+class Fed:
+    """A deployment with a trigger."""
+
+    driven: Driven
+    spec: Spec
+
+    @property
+    def trigger(self) -> LocalTrigger:
+        found = self.driven.resource(self.spec, "trigger")
+        assert isinstance(found, LocalTrigger)
+        return found
+
+    def put(self, content: bytes, **more: Any) -> Fate:
+        """What becomes of it when it is put there by the console."""
+        ctx = self.driven.context()
+        ticket = self.trigger.put(ctx, Arrival(content, **more))
+        return eventually(lambda: fate if (fate := self.trigger.fate(ctx, ticket)).state != FateState.WAITING else None)
+
+    def log(self) -> str:
+        return text_of(self.driven, self.driven.resource(self.spec, "trigger"))
+
+
+class Blobs(Fed):
     """A deployment fed by files."""
 
     def __init__(self, harness: LocalHarness) -> None:
@@ -65,11 +90,8 @@ class Blobs:
         told = [json.loads(path.read_bytes()) for path in (self.rows.parent / POISON).glob("*.json")]
         return {record["BlobName"]: record["Reason"] for record in told}
 
-    def log(self) -> str:
-        return text_of(self.driven, self.driven.resource(self.spec, "trigger"))
 
-
-class Messages:
+class Messages(Fed):
     """A deployment fed by a queue."""
 
     def __init__(self, harness: LocalHarness) -> None:
@@ -83,9 +105,6 @@ class Messages:
 
     def send(self, rows: Any, **more: Any) -> None:
         self.queue("rows").send(Message(rows if isinstance(rows, bytes) else json.dumps(rows).encode(), **more))
-
-    def log(self) -> str:
-        return text_of(self.driven, self.driven.resource(self.spec, "trigger"))
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +138,7 @@ def test_files_of_every_form_are_scored_and_broken_ones_put_aside(blobs: Blobs, 
     eventually(lambda: blobs.poisoned().keys() == {"broken.json", "huge.csv"})
     assert blobs.poisoned()["broken.json"].startswith("400 bad_json")
     assert "up to 20000" in blobs.poisoned()["huge.csv"]
-    eventually(
-        lambda: status_of(blobs.harness.folder(blobs.driven, "trigger")) == {"waiting": 0, "done": 3, "poisoned": 2}
-    )
+    eventually(lambda: blobs.trigger.tally(blobs.driven.context()) == Tally(waiting=0, done=3, poisoned=2))
     log = blobs.log()
     assert log.count("broken.json") == 5
     assert all("; X-Cache: " in line for line in log.splitlines() if " scored in " in line)
@@ -218,3 +235,24 @@ def test_what_is_under_way_is_finished_when_the_trigger_is_stopped(messages: Mes
     assert pending["pending"] == 0
     messages.driven.bring(messages.driven.resource(messages.spec, "trigger"))
     eventually(lambda: messages.queue("rows").tally().waiting == 0)
+
+
+def test_what_the_console_puts_there_is_followed_to_its_end(blobs: Blobs, messages: Messages) -> None:
+    assert blobs.put(b"1,2,3,4", name="put/by-hand.csv") == Fate(FateState.DONE, b"[10.0]")
+    assert blobs.put(b"[[1, 2, 3, 5]]").output == b"[11.0]"
+    again = blobs.put(b"nothing", name="put/by-hand.csv")
+    assert (again.state, again.output) == (FateState.POISONED, None)
+    assert again.reason.startswith("400")
+    for name in ("../x.csv", ".x.csv", "a/../b.csv", "a\0b.csv", "nothing", "a//b.csv"):
+        with pytest.raises(ConsoleError, match="is no name"):
+            blobs.put(b"1,2,3,4", name=name)
+    with pytest.raises(ConsoleError, match="longer"):
+        blobs.put(b"1" * 20_001)
+    for ticket in ("", "0x1-2-3:../../job.csv", "no ticket", "x:" + "a" * 5_000):
+        with pytest.raises(NotFound):
+            blobs.trigger.fate(blobs.driven.context(), ticket)
+    assert messages.put(b"1,2,3,4", content_type="text/csv") == Fate(FateState.DONE, b"[10.0]")
+    dead = messages.put(b"{")
+    assert (dead.state, dead.reason.partition(":")[0]) == (FateState.POISONED, "MaxDeliveryCountExceeded")
+    with pytest.raises(NotFound):
+        messages.trigger.fate(messages.driven.context(), "unknown")
