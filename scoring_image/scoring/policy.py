@@ -15,6 +15,7 @@ it promised, because Redis evicts, the next comparison says so, and the next att
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ _REMEMBERED = 32_768
 _WEIGHT = 500
 _PREDICT_WEIGHT = 0.05
 _OUTLIER = 8.0
+
+
+log = logging.getLogger("scoring.cache")
 
 
 class Measures(Protocol):
@@ -223,6 +227,12 @@ class Auto:
             self._next = now + max(self._pause, self._doubt)
             return
         self.pays = not self.pays
+        log.info(
+            "policy auto: %s the cache, for that is %.2f times as dear, at %.0f %% repeated requests",
+            "using" if self.pays else "not using",
+            median(self._ratios),
+            100 * self._repeat_rate,
+        )
         self._pause = _SHORTEST_PAUSE
         if self.pays:
             self._next = self._patient_until = now + _FILLING_SECONDS

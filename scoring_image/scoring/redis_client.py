@@ -109,8 +109,10 @@ class RedisClient:
 
     def give_up(self, reason: str) -> None:
         """End this connection: it answers, but not with what we need."""
-        if self._connection is not None:
-            self._connection.close(advised(reason))
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._say(advised(reason))
+            connection.close(self.detail)
 
     def refused(self, error: hiredis.ReplyError) -> None:
         """A command was answered by an error: connect anew where that may help, as it does after a failover."""

@@ -47,7 +47,8 @@ class Redis:
         if password:
             lines.append(f"requirepass {password}")
         self._configuration = "\n".join(lines)
-        self.client = redis.Redis(port=self.port, password=password or None)
+        # The older protocol, for a test has a server that knows no other.
+        self.client = redis.Redis(port=self.port, password=password or None, protocol=2)
         self.start()
 
     @property
