@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import (
     DoubleTensorType,
@@ -18,7 +21,8 @@ from skl2onnx.common.data_types import (
 from sklearn.base import is_classifier
 from sklearn.model_selection._search import BaseSearchCV
 
-from scoring import tree_converters
+from scoring import imputer_converter, tree_converters
+from scoring.onnx_form import MISSING_TEXT
 from scoring.trees import Forest
 
 # Outputs in the order in which skl2onnx gives them: labels (or numbers) first, then scores.
@@ -54,21 +58,60 @@ def attempts(model: Any, method: str, schema: Description, forest: Forest | None
     them. Elsewhere float64 comes closest, and float32 is for operators that know nothing else.
     """
     tree_converters.register()
+    imputer_converter.register()
     core = model.best_estimator_ if isinstance(model, BaseSearchCV) else model
+    if schema["kind"] == "table":
+        core = _with_plain_categories(core)
+        return [
+            partial(_converted, core, method, schema, numbers, None, whole=whole)
+            for numbers in ("float64", "float32")
+            for whole in (True, False)
+        ]
     if schema["dtype"] == "string":
         return [partial(_converted, core, method, schema, "float32", None)]
-    rounds = forest is not None and forest.rounds and not forest.before and schema["kind"] == "array"
-    beyond: Through = "float32" if schema["kind"] == "array" else None
-    single = partial(_converted, core, method, schema, "float32", beyond)
+    rounds = forest is not None and forest.rounds and not forest.before
+    single = partial(_converted, core, method, schema, "float32", "float32")
     double = partial(_converted, core, method, schema, "float64", "float32" if rounds else None)
     return [single, double] if rounds else [double, single]
 
 
-def _converted(model: Any, method: str, schema: Description, numbers: str, through: Through) -> Candidate:
+def _with_plain_categories(model: Any) -> Any:
+    """A copy whose encoders know a missing text, and true and false, by what stands for them in tensors."""
+    copied = copy.deepcopy(model)
+    for encoder in _parts(copied):
+        categories = getattr(encoder, "categories_", None)
+        if isinstance(categories, list):
+            encoder.categories_ = [_plain(np.asarray(known)) for known in categories]
+    return copied
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The estimators in pipelines and column transformers, at any depth."""
+    yield model
+    held = [step for _, step in getattr(model, "steps", ())]
+    held += [part for _, part, _ in getattr(model, "transformers_", ())]
+    for part in held:
+        if hasattr(part, "get_params"):
+            yield from _parts(part)
+
+
+def _plain(known: NDArray[Any]) -> NDArray[Any]:
+    values = known.tolist()
+    if values and all(isinstance(value, bool) for value in values):
+        return known.astype(np.int64)
+    if any(isinstance(value, str) for value in values):
+        return np.array([value if isinstance(value, str) else MISSING_TEXT for value in values], dtype=object)
+    return known
+
+
+def _converted(
+    model: Any, method: str, schema: Description, numbers: str, through: Through, *, whole: bool = True
+) -> Candidate:
+    """`whole` numbers of a table are int64, as they come, or else floats like the others."""
     failure: Exception | None = None
     for options in _options(model, method):
         try:
-            graph = convert_sklearn(model, initial_types=_inputs(schema, numbers), options=options)
+            graph = convert_sklearn(model, initial_types=_inputs(schema, numbers, whole=whole), options=options)
         # The converters of many people raise whatever they like.
         except Exception as error:
             failure = failure or error
@@ -77,11 +120,12 @@ def _converted(model: Any, method: str, schema: Description, numbers: str, throu
     raise ConversionError(_said(failure)) from failure
 
 
-def _inputs(schema: Description, numbers: str) -> list[tuple[str, Any]]:
+def _inputs(schema: Description, numbers: str, *, whole: bool) -> list[tuple[str, Any]]:
     """skl2onnx's declaration of what the reader of requests will hand over."""
     floats = FloatTensorType if numbers == "float32" else DoubleTensorType
     if schema["kind"] == "table":
-        types = {"string": StringTensorType, "int64": Int64TensorType, "bool": Int64TensorType}
+        integers = Int64TensorType if whole else floats
+        types = {"string": StringTensorType, "int64": integers, "bool": integers}
         return [(column["name"], types.get(column["dtype"], floats)([None, 1])) for column in schema["columns"]]
     if schema["dtype"] == "string":
         return [("texts", StringTensorType([None, 1]))]
@@ -92,7 +136,9 @@ def _options(model: Any, method: str) -> Sequence[dict[int, dict[str, Any]] | No
     """Sets of converter options, the best first: an option that a converter does not know is an error to it."""
     if is_classifier(model):
         if method == "decision_function":
-            return ({id(model): {"zipmap": False, "raw_scores": True}}, {id(model): {"raw_scores": True}})
+            last = model.steps[-1][1] if hasattr(model, "steps") else model
+            raw = {id(last): {"zipmap": False, "raw_scores": True}}
+            return (raw, {id(last): {"zipmap": False}})
         return ({id(model): {"zipmap": False}}, None)
     if method == "score_samples":
         return ({id(model): {"score_samples": True}},)

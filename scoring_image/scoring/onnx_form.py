@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from scoring.sessions import NUMPY_TYPES
 
+# What stands for a missing text in a tensor of texts, which cannot hold None.
+MISSING_TEXT = "\x01missing"
+
 
 class Outputs(msgspec.Struct, frozen=True):
     """The manifest's `execution.outputs`: how one output of the session becomes the method's result.
@@ -70,17 +73,22 @@ def _feeder(session: Any, outputs: Outputs) -> Callable[[Any], dict[str, Any]]:
 
 def _column_feeder(inputs: list[Any], columns: list[str]) -> Callable[[Any], dict[str, Any]]:
     plan = [
-        (tensor.name, column, np.dtype(NUMPY_TYPES[tensor.type]), _shape(tensor))
+        (tensor.name, column, _column_of(np.dtype(NUMPY_TYPES[tensor.type]), _shape(tensor)))
         for tensor, column in zip(inputs, columns, strict=True)
     ]
 
     def feed(table: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: np.asarray(table[column]).astype(dtype, copy=False).reshape(shape)
-            for name, column, dtype, shape in plan
-        }
+        return {name: cast(table[column]) for name, column, cast in plan}
 
     return feed
+
+
+def _column_of(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[Any], NDArray[Any]]:
+    if dtype.kind != "O":
+        return lambda cells: np.asarray(cells).astype(dtype, copy=False).reshape(shape)
+    return lambda cells: np.array(
+        [cell if cell.__class__ is str else MISSING_TEXT for cell in cells], dtype=object
+    ).reshape(shape)
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring import features
-from scoring.trees import Floats, Forest, around, ranges, threshold_rows
+from scoring.trees import Floats, Forest, around, column_thresholds, ranges, threshold_rows
 
 # What one chunk holds at most: memory stays small whatever the model's width.
 CHUNK = 1024
@@ -159,43 +159,58 @@ def _pieces(rows: Floats, size: int) -> Iterator[Floats]:
 def _table_chunks(
     model: Any, schema: Description, forest: Forest | None, random: np.random.Generator
 ) -> Iterator[Table]:
-    rows = 1536
     cells = features.column_values(model, schema["columns"])
+    transformer, named = features.column_transformer(model), features.names(model)
+    if forest is not None and transformer is not None and named is not None:
+        for name, thresholds in column_thresholds(forest, transformer, named).items():
+            if name in cells:
+                cells[name].thresholds = thresholds
+    # So many rows that each threshold of the column that has most is stood on.
+    most = max((len(known.thresholds) for known in cells.values()), default=0)
+    for rows, strange in ((1536 + min(6 * most, 6 * CHUNK), False), (48, True)):
+        table = _table(cells, schema, rows, random, strange=strange)
+        for start in range(0, rows, CHUNK):
+            yield {name: column[start : start + CHUNK] for name, column in table.items()}
+
+
+def _table(
+    cells: dict[str, features.Known], schema: Description, rows: int, random: np.random.Generator, *, strange: bool
+) -> Table:
+    """Columns of cells such as the model knows; with `strange` some of its categories were never seen."""
     example = (schema["example"] or [None])[0]
     table: Table = {}
     for place, column in enumerate(schema["columns"]):
         given = None
         if example is not None:
             given = example[column["name"]] if isinstance(example, dict) else example[place]
-        values = _column(column, given, cells[column["name"]], rows, random)
+        values = _column(column, given, cells[column["name"]], rows, random, 0.1 if strange else 0.0)
         allowed = (column.get("missing") or schema["missing"]) == "allow"
         if allowed and column["dtype"] in ("float64", "string"):
             values[random.random(rows) < 0.15] = np.nan
         table[column["name"]] = values
-    for start in range(0, rows, CHUNK):
-        yield {name: column[start : start + CHUNK] for name, column in table.items()}
+    return table
 
 
 def _column(
-    column: Description, given: Any, known: features.Known, rows: int, random: np.random.Generator
+    column: Description, given: Any, known: features.Known, rows: int, random: np.random.Generator, strange: float
 ) -> NDArray[Any]:
     dtype = column["dtype"]
     if known.vocabulary is not None:
         return np.array(_documents(known.vocabulary, rows, random), dtype=object)
     if dtype == "string":
         values = [str(value) for value in known.categories or ([given] if given else ["a", "b"])]
-        strange = ["", "never seen", values[0].upper() + "é", f" {values[0]}"]
+        unknown = ["", "never seen", values[0].upper() + "é", f" {values[0]}"]
         drawn = random.integers(len(values), size=rows)
         cells = np.array([values[index] for index in drawn], dtype=object)
-        odd = random.random(rows) < 0.04
-        cells[odd] = [strange[index % len(strange)] for index in range(int(odd.sum()))]
+        odd = random.random(rows) < strange
+        cells[odd] = [unknown[index % len(unknown)] for index in range(int(odd.sum()))]
         return cells
     if dtype == "bool":
         return random.random(rows) < 0.5
     if known.categories:
         numbers = np.array(known.categories, dtype=np.float64)
         chosen = numbers[random.integers(len(numbers), size=rows)]
-        odd = random.random(rows) < 0.04
+        odd = random.random(rows) < strange
         chosen[odd] = numbers.max() + 1 + np.arange(int(odd.sum()))
         return chosen.astype(dtype)
     centre = float(given) if isinstance(given, int | float) else 0.0
@@ -204,7 +219,7 @@ def _column(
     cells[: rows // 8] = np.rint(cells[: rows // 8])
     cells[rows // 8 : rows // 6] *= 1_000.0
     stood_on = np.concatenate([around(value) for value in known.thresholds]) if known.thresholds else np.empty(0)
-    some = min(len(stood_on), rows // 2)
+    some = min(len(stood_on), max(rows - 1536, rows // 2))
     cells[rows - some :] = random.permutation(stood_on)[:some]
     return (np.rint(cells) if dtype == "int64" else cells + 0.0).astype(dtype)
 

@@ -187,3 +187,47 @@ def around(threshold: float) -> Floats:
         float(np.nextafter(near, np.float32(np.inf))),
     ]
     return np.array(values, dtype=np.float64) + 0.0
+
+
+def column_thresholds(forest: Forest, transformer: Any, named: list[str]) -> dict[str, list[float]]:
+    """Where trees behind a ColumnTransformer split its columns, in the columns' own units; only for parts that
+    change each column by itself and can be undone."""
+    found: dict[str, list[float]] = {}
+    fitted = {name: part for name, part, _ in transformer.transformers_}
+    splits: dict[int, set[float]] = {}
+    for tree in forest.trees:
+        inner = tree.left >= 0
+        for feature, threshold in zip(tree.feature[inner].tolist(), tree.threshold[inner].tolist(), strict=True):
+            splits.setdefault(feature, set()).add(threshold)
+    for name, inputs in transformer._transformer_to_input_indices.items():
+        outputs = transformer.output_indices_.get(name, slice(0, 0))
+        steps = _undone(fitted.get(name))
+        if steps is None or outputs.stop - outputs.start != len(inputs):
+            continue
+        for place, index in enumerate(inputs):
+            thresholds = sorted(splits.get(outputs.start + place, ()))
+            if thresholds:
+                found.setdefault(named[index], []).extend(_original_units(thresholds, place, len(inputs), steps))
+    return found
+
+
+def _undone(part: Any) -> list[Any] | None:
+    """The steps to undo for a part that changes each column by itself; None for any other part."""
+    if part == "passthrough":
+        return []
+    chain = [step for step in first_estimators(part) if not hasattr(step, "steps")] if part != "drop" else [None]
+    kinds = [type(step).__name__ for step in chain]
+    if not all(kind in _BY_COLUMN or kind in ("SimpleImputer", "FunctionTransformer") for kind in kinds):
+        return None
+    return [step for step, kind in zip(chain, kinds, strict=True) if kind in _BY_COLUMN][::-1]
+
+
+_BY_COLUMN = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
+
+
+def _original_units(thresholds: list[float], place: int, width: int, steps: list[Any]) -> list[float]:
+    rows = np.zeros((len(thresholds), width))
+    rows[:, place] = thresholds
+    for step in steps:
+        rows = np.asarray(step.inverse_transform(rows))
+    return [float(value) for value in rows[:, place]]
