@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from console.web.invoke_input import TABS, Filled, as_pairs, compact
-from console.web.invoke_shape import Field, Shape
+from console.web.invoke_shape import Field, Shape, cell_text
 from console.web.pictures import SIDE, first_row, is_picture
 from deployments.models import Invocation, Sample
 
@@ -52,18 +52,14 @@ def form(shape: Shape, start: Filled, *, tab: str) -> dict[str, Any]:
 
 def _cells(shape: Shape, row: Any) -> list[tuple[Field, str]]:
     """Each field with what the row holds for it."""
-    if isinstance(row, dict):
+    if shape.texts:
+        values = [row if isinstance(row, str) else None]
+    elif isinstance(row, dict):
         values = [row.get(told.name) for told in shape.fields]
     else:
         values = list(row) if isinstance(row, list) else []
     values += [None] * (len(shape.fields) - len(values))
-    return [(told, _cell_text(value)) for told, value in zip(shape.fields, values, strict=False)]
-
-
-def _cell_text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return [(told, cell_text(value)) for told, value in zip(shape.fields, values, strict=False)]
 
 
 def thumbs(

@@ -130,6 +130,8 @@ def _with_fields(post: Mapping[str, Any], shape: Shape) -> Any:
     row: Any = cells
     if shape.by_name:
         row = {told.name: cell for told, cell in zip(shape.fields, cells, strict=True)}
+    elif shape.texts:
+        row = post.get("f0", "")
     try:
         rest = shape.unwrap(read_json(post.get("json", "")))
     except BadInput:
@@ -138,7 +140,13 @@ def _with_fields(post: Mapping[str, Any], shape: Shape) -> Any:
 
 
 def _cell(text: str, told: Field, *, where: str) -> Any:
-    text = text.strip()
+    value = _typed(text.strip(), told, where=where)
+    if told.choices and value is not None and value not in told.choices:
+        raise BadInput(where, _("“%(text)s” is not among the values that the model knows.") % {"text": text[:40]})
+    return value
+
+
+def _typed(text: str, told: Field, *, where: str) -> Any:
     if told.kind == "string":
         return None if not text and told.nullable else text
     if not text:

@@ -3,20 +3,34 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from console.web.pictures import SIDE, first_row, is_picture
 from deployments.domain.spec import HttpTrigger, Spec
 
 MOST_FIELDS = 200
+MOST_CHOICES = 500
 _KINDS = ("number", "integer", "boolean", "string")
+_PLAIN = (str, int, float, bool)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One feature of a row. `name` is empty where features are told by their place alone."""
+    """One feature of a row. `name` is empty where features are told by their place alone.
+
+    `choices` are the only values that it takes, where the model knows no others.
+    """
 
     name: str
     kind: str
     nullable: bool
+    choices: tuple[str | int | float | bool, ...] = ()
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """What a list of the choices offers: the value as it is typed into a field, and its words."""
+        nothing = [("", _("missing"))] if self.nullable else []
+        return [*nothing, *((cell_text(choice), cell_text(choice)) for choice in self.choices)]
 
     @property
     def is_number(self) -> bool:
@@ -83,11 +97,12 @@ def shape_of(document: dict[str, Any], spec: Spec) -> Shape:
         return Shape(parameter="", methods=plain.methods, example=example or None)
     rows = _at(content, "schema", "properties", plain.parameter)
     row = _at(rows, "items")
+    texts = _at(row, "type") == "string"
     return Shape(
         parameter=plain.parameter,
         methods=plain.methods,
-        fields=_fields(row),
-        texts=_at(row, "type") == "string",
+        fields=(_field("", row),) if texts else _fields(row),
+        texts=texts,
         example=_at(example, plain.parameter) or None,
         max_rows=rows.get("maxItems", 0) if isinstance(rows, dict) else 0,
     )
@@ -109,7 +124,18 @@ def _fields(row: Any) -> tuple[Field, ...]:
 def _field(name: str, schema: Any) -> Field:
     told = _at(schema, "type")
     types = told if isinstance(told, list) else [told]
-    return Field(name, next((kind for kind in types if kind in _KINDS), "number"), "null" in types)
+    kind = next((kind for kind in types if kind in _KINDS), "number")
+    listed = _at(schema, "enum")
+    choices = [value for value in listed if type(value) in _PLAIN] if isinstance(listed, list) else []
+    nullable = "null" in types or (isinstance(listed, list) and None in listed)
+    return Field(name, kind, nullable, tuple(choices) if len(choices) <= MOST_CHOICES else ())
+
+
+def cell_text(value: Any) -> str:
+    """A value as it is typed into a field; empty for a missing one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _at(value: Any, *path: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scoring import SCORING_VERSION
+from scoring.answer_schema import answer_schema
 from scoring.calls import Schemas
 from scoring.manifest import Column, Input, Manifest
 from scoring.script_openapi import script_operations
@@ -50,8 +51,9 @@ def _operation(manifest: Manifest) -> dict[str, Any]:
             {
                 "name": "Cache-Control",
                 "in": "header",
-                "schema": {"type": "string", "enum": ["no-cache", "no-store"]},
-                "description": "no-cache scores afresh and stores; no-store does not touch the cache.",
+                "schema": {"type": "string", "enum": ["no-cache", "no-store", "only-if-cached"]},
+                "description": "no-cache scores afresh and stores; no-store does not touch the cache; "
+                "only-if-cached never scores, and answers 504 where nothing is cached.",
             }
         ],
         "requestBody": {
@@ -64,9 +66,12 @@ def _operation(manifest: Manifest) -> dict[str, Any]:
                 "headers": {
                     name: {"schema": {"type": "string"}, "description": text} for name, text in _HEADERS.items()
                 },
-                "content": {"application/json": {"schema": {}}},
+                "content": {"application/json": {"schema": answer_schema(manifest.output, manifest.model.method)}},
             },
-            **{status: {"$ref": "#/components/responses/Error"} for status in ("400", "401", "413", "500", "503")},
+            **{
+                status: {**_ERROR, "description": text, **({"headers": _RETRY} if status == "503" else {})}
+                for status, text in _FAILURES.items()
+            },
         },
     }
 
@@ -108,7 +113,13 @@ def _row(schema: Input) -> dict[str, Any]:
 
 def _cell(column: Column, schema: Input) -> dict[str, Any]:
     kind = _JSON_TYPES[column.dtype]
-    return {"type": [kind, "null"] if column.may_be_missing(schema) else kind}
+    missing = column.may_be_missing(schema)
+    cell: dict[str, Any] = {"type": [kind, "null"] if missing else kind}
+    if column.known is not None:
+        cell["examples"] = column.known
+    if column.categories is not None:
+        cell["enum"] = [*column.categories, *([None] if missing else [])]
+    return cell
 
 
 _HEADERS = {
@@ -117,6 +128,17 @@ _HEADERS = {
     "X-Model-Version": "The digest of everything that can change an answer.",
     "Server-Timing": "Milliseconds of the parts: parse, get, predict, set, total.",
 }
+
+_FAILURES = {
+    "400": "The body does not fit what the model takes; the error says where, as in data[1].age.",
+    "401": "The function key is missing or wrong.",
+    "413": "The body, or the number of rows, is larger than this function takes.",
+    "500": "The model raised, or returned what has no JSON form.",
+    "503": "The model is still being opened or could not be, or too many requests are under way.",
+    "504": "The prediction took too long; or nothing is cached, where only-if-cached was asked for.",
+}
+
+_RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait, where waiting helps."}}
 
 _ERROR = {
     "description": "What is wrong, where, and what to do.",

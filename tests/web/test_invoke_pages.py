@@ -6,14 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from console.web.invoke_form import form, plain
 from console.web.invoke_input import BadInput, read_file, read_form
 from console.web.invoke_shape import Field, Shape, shape_of
 from console.web.snippets import snippets
 from deployments.domain.environments import Role
+from deployments.domain.spec import Spec
 from deployments.models import AuditEntry, Deployment, Invocation, Sample
 from deployments.services.invocations import invoke
 from deployments.tasks import forget_calls
@@ -285,6 +289,73 @@ def test_a_table_is_filled_in_by_name() -> None:
     fields = {"f0": "", "f1": "Rio", "f2": "yes", "f3": "2"}
     filled = read_form({"tab": "fields", "json": '[{"age": 1}, {"age": 2}]', **fields}, None, TABLE)
     assert filled.body == {"data": [{"age": None, "city": "Rio", "paid": True, "n": 2}, {"age": 2}]}
+
+
+def described(row: dict[str, Any]) -> Shape:
+    """The shape of a function whose document tells this of a row."""
+    rows = {"type": "array", "items": row}
+    body = {"content": {"application/json": {"schema": {"properties": {"data": rows}}}}}
+    return shape_of(
+        {"paths": {"/api/score": {"post": {"requestBody": body}}}}, Spec.load({"model": {"artifact": "0" * 64}})
+    )
+
+
+def test_categories_become_a_list_to_choose_from() -> None:
+    columns = {
+        "city": {"type": ["string", "null"], "enum": ["Rio", "Porto", None]},
+        "size": {"type": "number", "enum": [1.0, 2.5]},
+        "age": {"type": "number"},
+    }
+    shape = described({"anyOf": [{"type": "object", "required": list(columns), "properties": columns}]})
+    city, size, age = shape.fields
+    assert city.options == [("", "missing"), ("Rio", "Rio"), ("Porto", "Porto")]
+    assert size.options == [("1", "1"), ("2.5", "2.5")]
+    assert age.options == []
+    filled = read_form({"tab": "fields", "f0": "", "f1": "1", "f2": "3"}, None, shape)
+    assert filled.body == {"data": [{"city": None, "size": 1, "age": 3}]}
+    assert read_file(SimpleUploadedFile("a.csv", b"city,size,age\nRio,1.0,2"), shape) == [
+        {"city": "Rio", "size": 1.0, "age": 2}
+    ]
+    with pytest.raises(BadInput, match="not among the values") as told:
+        read_form({"tab": "fields", "f0": "Lisbon", "f1": "1", "f2": "3"}, None, shape)
+    assert told.value.where == "f0"
+
+
+def test_a_text_is_written_as_it_is() -> None:
+    shape = described({"type": "string"})
+    assert shape.texts
+    filled = read_form({"tab": "fields", "f0": "Two\nlines ", "json": '["x", "more"]'}, None, shape)
+    assert filled.body == {"data": ["Two\nlines ", "more"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "marks"),
+    [
+        (
+            {
+                "anyOf": [
+                    {
+                        "required": ["city", "age"],
+                        "properties": {
+                            "city": {"type": "string", "enum": ["Rio"]},
+                            "age": {"type": ["number", "null"]},
+                        },
+                    }
+                ]
+            },
+            ['<option value="Rio"', "one of a list", "may be missing", 'data-kind="number" data-nullable'],
+        ),
+        ({"type": "string"}, ["<textarea", "data-texts", "The first text"]),
+        ({"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}, ["cells gap-m numbered"]),
+    ],
+)
+def test_the_form_is_drawn_by_the_description(row: dict[str, Any], marks: list[str]) -> None:
+    shape = described(row)
+    start = form(shape, plain(shape, {"data": [["Rio"], "hello"][shape.texts :]}, label=""), tab="fields")
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    text = render_to_string("invoke/request.html", {**start, "deployment": Deployment(name="digits")}, request)
+    assert [mark for mark in marks if mark not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ form.querySelectorAll("[data-pane]").forEach((link) =>
 
 function rowOfFields() {
   const values = fields.map((field) => valueOf(field));
+  if ("texts" in form.dataset) return values[0];
   if (!fields[0].dataset.field) return values;
   return Object.fromEntries(fields.map((field, index) => [field.dataset.field, values[index]]));
 }
@@ -86,7 +87,7 @@ function rowOfFields() {
 // What cannot be read stays a text: the server then says what is wrong with that very field.
 function valueOf(field) {
   const text = field.value.trim();
-  if (field.dataset.kind === "string") return text;
+  if (field.dataset.kind === "string") return !text && "nullable" in field.dataset ? null : text;
   if (!text) return null;
   if (field.dataset.kind === "boolean") return { true: true, 1: true, false: false, 0: false }[text.toLowerCase()] ?? text;
   return Number.isFinite(Number(text)) ? Number(text) : text;
@@ -95,6 +96,10 @@ function valueOf(field) {
 function fillFields() {
   const held = readRows();
   const row = held && held.rows[0];
+  if ("texts" in form.dataset) {
+    if (typeof row === "string") fields[0].value = row;
+    return;
+  }
   if (!row || typeof row !== "object") return;
   fields.forEach((field, index) => {
     const value = Array.isArray(row) ? row[index] : row[field.dataset.field];
