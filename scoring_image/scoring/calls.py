@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -31,7 +32,9 @@ _TRANSIT_FAMILIES = (
 )
 
 # What starts the stored form of a reply that is more than plain JSON.
-_MARK = b'{"$response":'
+MARK = b'{"$response":'
+
+_SENDABLE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def packed(reply: Reply) -> bytes:
     """
     body = reply.body
     headers = tuple(header for header in reply.headers if header[0] != EXECUTION_TIME)
-    if reply.status == 200 and headers == PLAIN_HEADERS and not body.startswith(_MARK) and _is_json(body):
+    if reply.status == 200 and headers == PLAIN_HEADERS and not body.startswith(MARK) and _is_json(body):
         return body
     parts = _Parts(reply.status, headers)
     try:
@@ -109,8 +112,8 @@ def packed(reply: Reply) -> bytes:
 
 
 def unpacked(output: bytes) -> Reply:
-    """The reply that was packed. Raises ValueError for what nobody packed."""
-    if not output.startswith(_MARK):
+    """The reply that was packed. Raises MsgspecError for what nobody packed."""
+    if not output.startswith(MARK):
         return Reply(200, PLAIN_HEADERS, output)
     parts = _DECODER.decode(output).response
     body = (parts.text or "").encode() if parts.base64 is None else parts.base64
@@ -118,18 +121,23 @@ def unpacked(output: bytes) -> Reply:
 
 
 def storable(output: bytes) -> bool:
-    """Whether a packed reply may be given to others: a 200 that sets no cookie and does not forbid it."""
-    if not output.startswith(_MARK):
+    """Whether this output may be given to others, be it new or from the cache.
+
+    A packed reply must be a 200 that can be sent, sets no cookie and does not forbid it.
+    """
+    if not output.startswith(MARK):
         return True
-    reply = unpacked(output)
-    if reply.status != 200:
+    try:
+        reply = unpacked(output)
+    except msgspec.MsgspecError:
         return False
-    for name, value in reply.headers:
-        if name.lower() == "set-cookie":
-            return False
-        if name.lower() == "cache-control" and any(word in value.lower() for word in ("no-store", "private")):
-            return False
-    return True
+    return reply.status == 200 and all(_may_be_shared(name.lower(), value) for name, value in reply.headers)
+
+
+def _may_be_shared(name: str, value: str) -> bool:
+    if name == "set-cookie" or not _SENDABLE.fullmatch(name + value):
+        return False
+    return name != "cache-control" or not any(word in value.lower() for word in ("no-store", "private"))
 
 
 class CallReader:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from scoring.calls import MARK, storable
+
 
 class _Entry(msgspec.Struct):
     output: msgspec.Raw
@@ -50,6 +52,8 @@ def output_of(stored: Any, *, model_version: str, epoch: int) -> bytes | None:
         # The decoder checks the JSON it skips over, but not the encoding of its strings.
         if not output.isascii():
             output.decode()
+        if output.startswith(MARK) and not storable(output):
+            return None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
         return None
     return output

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from scoring.entries import output_of
 from tests.scoring.packages import UPLOADS, write_package
 from tests.scoring.processes import SCORING_IMAGE, Function, Redis, wait_for
 
@@ -228,6 +230,22 @@ def test_a_hit_is_the_answer_that_was_stored(script: Script, cache_server: Redis
         verdict, after = ask(function, name)
         assert verdict in ("", "BYPASS"), name
         assert (before.status_code, before.content) == (after.status_code, after.content)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"$response": 1},
+        {"$response": {"status": 500, "headers": [], "text": "broken"}},
+        {"$response": {"status": 200, "headers": [["X-Own", "a\r\nSet-Cookie: b=1"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["Set-Cookie", "b=1"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["X-Own", "\u2603"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [], "base64": "*"}},
+    ],
+)
+def test_a_poisoned_reply_is_no_reply(output: Any) -> None:
+    entry = {"output": output, "model_version": "v", "epoch": 0}
+    assert output_of(msgspec.json.encode(entry), model_version="v", epoch=0) is None
 
 
 # What tells how this one answer came about.
