@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:4.0f} s] {text}", file=sys.stderr, flush=True)
 
+    # An end from outside ends what was started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         machine.check()
         bench = _prepared(QUICK if chosen.quick else FULL, say)

@@ -60,20 +60,19 @@ def measure(
     seconds: int,
     rounds: int,
     say: Say,
-    warm_up: int = 0,
+    warm_up: Mapping[str, int] | None = None,
     expected: Mapping[str, float | None] | None = None,
 ) -> Outcome:
-    """Prime, check, then measure in turns, after so many seconds of the same load that are not counted.
-
-    `expected` has per cents of hits by name where they are not the load's share; None where any are right.
+    """Prime, check, then measure in turns, after so many seconds of the same load that are not counted: `warm_up` has
+    them by name. `expected` has per cents of hits by name where they are not the load's share; None where any are right.
     """
     outcome = Outcome()
     ready = []
     for each in running:
         try:
             prepare(each, load)
-            if warm_up:
-                _driven(each, load, rows, connections, warm_up)
+            if warm_up and each.peer.name in warm_up:
+                _driven(each, load, rows, connections, warm_up[each.peer.name])
         except (BadRunError, OSError) as error:
             _thrown_away(outcome, each, str(error), say)
         else:

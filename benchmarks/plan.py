@@ -12,17 +12,18 @@ from benchmarks.packages import Packages, package
 
 @dataclass(frozen=True)
 class Plan:
-    """Lengths in seconds; `starts` is how often a cold start is timed."""
+    """Lengths in seconds; `shares` are the hit rates of the policies, `starts` is how often a cold start is timed."""
 
     seconds: int
     rounds: int
     short_rounds: int
     policy_rounds: int
+    shares: tuple[int, ...]
     starts: int
 
 
-FULL = Plan(seconds=2, rounds=3, short_rounds=2, policy_rounds=4, starts=5)
-QUICK = Plan(seconds=1, rounds=1, short_rounds=1, policy_rounds=1, starts=1)
+FULL = Plan(seconds=2, rounds=3, short_rounds=2, policy_rounds=4, shares=(0, 50, 90, 100), starts=5)
+QUICK = Plan(seconds=1, rounds=1, short_rounds=1, policy_rounds=1, shares=(0, 100), starts=1)
 
 
 @dataclass(frozen=True)

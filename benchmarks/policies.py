@@ -12,7 +12,6 @@ from benchmarks.measure import measure
 from benchmarks.plan import Bench, Section, Table
 from benchmarks.processes import Running, up
 
-SHARES = (0, 50, 90, 100)
 POLICIES = ("on", "off", "auto")
 _CONNECTIONS = 8
 _WARM_UP = 2
@@ -39,7 +38,7 @@ def policies(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
     for case in _cases(bench):
         peers = tuple(ours(policy, case.package, policy=policy, local_mb=LOCAL_MB) for policy in POLICIES)
         with up(peers, section.troubles.append) as running:
-            for share in SHARES if len(running) == len(POLICIES) else ():
+            for share in bench.plan.shares if len(running) == len(POLICIES) else ():
                 table.rows.append(_row(bench, section, case, share, running))
     yield section
 
@@ -64,7 +63,7 @@ def _row(bench: Bench, section: Section, case: Case, share: int, running: list[R
         seconds=case.times,
         rounds=bench.plan.policy_rounds,
         say=bench.say,
-        warm_up=_WARM_UP,
+        warm_up={"auto": _WARM_UP},
         expected={"off": 0.0, "auto": None},
     )
     section.troubles += [f"{case.name}, {share} %, {name}: thrown away, {why}" for name, why in outcome.failed.items()]
