@@ -22,6 +22,9 @@ from scoring.outputs import encode_output
 Description = dict[str, Any]
 Predict = Callable[[Any], Any]
 
+# More than these are no choice for a form any more.
+_MOST_CATEGORIES = 1_000
+
 
 def main(arguments: Sequence[str]) -> int:
     """Print one line of JSON; 0 with `description`, 1 with `error`. What the model prints goes to stderr."""
@@ -63,6 +66,13 @@ def describe(path: Path, *, method: str, model_format: str = "joblib", code: Pat
                 "The model's own code failed while it was being described.",
                 "Try the model's methods in a fresh Python with the same versions.",
             ) from error
+    if told and schema["features"] is not None and result is None:
+        raise OpenError(
+            "version",
+            f"{path.name} can be opened and cannot score. {told[0]['message']}",
+            "scikit-learn changed what it keeps in such a model.",
+            told[0]["hint"],
+        )
     told += _doubts(schema)
     return {
         "input": schema,
@@ -132,7 +142,9 @@ def _input(model: Any, predict: Predict) -> tuple[Description, Any]:
         result = _tried(predict, np.array([row]))
         if result is not None:
             allow = _tried(predict, np.full((1, count), np.nan)) is not None
-            columns = [{"name": column, "dtype": "float64"} for column in named] if named else None
+            columns: list[Description] | None = None
+            if named:
+                columns = [{"name": column, "dtype": "float64"} for column in named]
             return _schema("array", count, columns, [row], allow=allow), result
     if named:
         row = candidates[0]
@@ -152,10 +164,16 @@ def _table(predict: Predict, used: list[features.Feature], dropped: list[str]) -
     frame = importlib.import_module("pandas").DataFrame
     row = {feature.name: feature.value for feature in used}
     result = _tried(predict, frame([row]))
-    columns = [{"name": feature.name, "dtype": feature.dtype} for feature in used]
+    columns: list[Description] = [{"name": feature.name, "dtype": feature.dtype} for feature in used]
     allowed = 0
-    for column in columns:
-        if result is None or column["dtype"] not in ("float64", "string"):
+    for column, feature in zip(columns, used, strict=True):
+        if result is None:
+            continue
+        if feature.categories and len(feature.categories) <= _MOST_CATEGORIES:
+            unknown = frame([{**row, feature.name: _unknown(feature)}])
+            refuses = _tried(predict, unknown) is None
+            column["categories" if refuses else "known"] = list(feature.categories)
+        if column["dtype"] not in ("float64", "string"):
             continue
         missing = frame([{**row, column["name"]: np.nan}]).astype(
             {column["name"]: object if column["dtype"] == "string" else float}
@@ -165,13 +183,20 @@ def _table(predict: Predict, used: list[features.Feature], dropped: list[str]) -
         else:
             allowed += 1
     if not allowed:
-        columns = [{"name": column["name"], "dtype": column["dtype"]} for column in columns]
+        for column in columns:
+            column.pop("missing", None)
     schema = _schema("table", len(used), columns, [row] if result is not None else None, allow=allowed > 0)
     return ({**schema, "ignored": dropped} if dropped else schema), result
 
 
+def _unknown(feature: features.Feature) -> Any:
+    """A value of the column's type that is none of its categories."""
+    categories = feature.categories or ()
+    return "\x01never seen" if feature.dtype == "string" else max(categories) + 1
+
+
 def _schema(
-    kind: str, count: int | None, columns: list[dict[str, str]] | None, example: Any, *, allow: bool = False
+    kind: str, count: int | None, columns: list[Description] | None, example: Any, *, allow: bool = False
 ) -> Description:
     return {
         "parameter": "data",
@@ -196,20 +221,44 @@ def _tried(predict: Predict, value: Any) -> Any:
 
 
 def _output(model: Any, method: str, result: Any) -> Description:
-    kind, dtype, outputs = "array", "object", None
-    if result is not None:
-        array = result.toarray() if hasattr(result, "toarray") else np.asarray(result)
-        kind = "array" if array.ndim else "scalar"
-        dtype = "string" if array.dtype.kind in "UT" else str(array.dtype)
-        if dtype == "object" and array.size and all(isinstance(item, str) for item in array.ravel().tolist()):
-            dtype = "string"
-        outputs = int(array.shape[-1]) if array.ndim > 1 else 1
-    return {"kind": kind, "dtype": dtype, "classes": _classes(model, method), "outputs": outputs}
+    """The manifest's `output`. `shape` is the answer's, null for the rows; null altogether where nothing is known.
+
+    A `list` is several arrays, one for each output; `records` are rows as objects by column name.
+    """
+    classes = _classes(model, method)
+    if result is None:
+        return {"kind": "array", "dtype": "object", "classes": classes, "outputs": None, "shape": None}
+    if isinstance(result, list) and result and all(isinstance(part, np.ndarray) for part in result):
+        dtype = _dtype(result[0])
+        return {"kind": "list", "dtype": dtype, "classes": classes, "outputs": len(result), "shape": None}
+    records = hasattr(result, "to_dict") and hasattr(result, "columns")
+    array = result.toarray() if hasattr(result, "toarray") else np.asarray(result)
+    return {
+        "kind": "records" if records else "array" if array.ndim else "scalar",
+        "dtype": _dtype(array),
+        "classes": classes,
+        "outputs": int(array.shape[-1]) if array.ndim > 1 else 1,
+        "shape": [None, *array.shape[1:]] if array.ndim else [],
+    }
+
+
+def _dtype(array: Any) -> str:
+    if array.dtype.kind in "UT":
+        return "string"
+    if array.dtype == object and array.size and all(isinstance(item, str) for item in array.ravel().tolist()):
+        return "string"
+    return str(array.dtype)
 
 
 def _classes(model: Any, method: str) -> list[Any] | None:
+    """Labels in the order of the scores, a list of them for each output where there are several."""
     classes = getattr(model, "classes_", None)
-    if classes is None or method == "transform":
+    if classes is None:
+        steps = getattr(model, "steps", None)
+        # Outlier detectors leave the line that they draw.
+        outlier = hasattr(steps[-1][1] if steps else model, "offset_")
+        return [-1, 1] if outlier and method == "predict" else None
+    if method == "transform":
         return None
     decoded = json.loads(encode_output(classes))
     return decoded if isinstance(decoded, list) else None

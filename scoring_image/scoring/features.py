@@ -19,11 +19,12 @@ _CENTRES = ("mean_", "center_", "statistics_", "data_min_")
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One named feature: its dtype in the manifest's words, and a value to try."""
+    """One named feature: its dtype in the manifest's words, a value to try, and the categories seen at training."""
 
     name: str
     dtype: str
     value: Any
+    categories: tuple[Any, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -141,8 +142,10 @@ def present(categories: Any) -> list[Any]:
 def column_transformer(model: Any) -> Any | None:
     """The ColumnTransformer that the input meets first, if it meets one before anything else."""
     for estimator in first_estimators(model):
-        if hasattr(estimator, "transformers_") and hasattr(estimator, "_transformer_to_input_indices"):
-            return estimator
+        # Histogram boosting keeps one inside for the categorical columns of a table.
+        for found in (estimator, getattr(estimator, "_preprocessor", None)):
+            if hasattr(found, "transformers_") and hasattr(found, "_transformer_to_input_indices"):
+                return found
         if not hasattr(estimator, "steps"):
             return None
     return None
@@ -185,16 +188,19 @@ def _feature(name: str, part: Any, place: int) -> Feature:
 
 
 def _category_feature(name: str, categories: Any) -> Feature:
-    known = present(categories)
+    known = tuple(_python(item) for item in present(categories))
     first = known[0] if known else ""
-    if isinstance(first, bool | np.bool_):
-        return Feature(name, "bool", bool(first))
-    if isinstance(first, int | np.integer):
-        return Feature(name, "int64", int(first))
-    if isinstance(first, float | np.floating):
-        whole = all(float(item).is_integer() for item in known)
-        return Feature(name, "float64", float(first) if not whole else float(int(first)))
-    return Feature(name, "string", str(first))
+    if isinstance(first, bool):
+        return Feature(name, "bool", first)
+    if isinstance(first, int):
+        return Feature(name, "int64", first, known)
+    if isinstance(first, float):
+        return Feature(name, "float64", first, known)
+    return Feature(name, "string", str(first), tuple(map(str, known)))
+
+
+def _python(item: Any) -> Any:
+    return item.item() if isinstance(item, np.generic) else item
 
 
 def _numbers(values: Any) -> list[float] | None:

@@ -232,6 +232,11 @@ class TableReader:
         self._columns = schema.columns or ()
         self._decoder = _decoder(schema.parameter, dict[str, Any] | list[Any])
         self._max_rows = max_rows
+        self._closed = [
+            (index, frozenset([*column.categories, None]))
+            for index, column in enumerate(self._columns)
+            if column.categories is not None
+        ]
         # pandas is heavy and only models trained on tables have it among their requirements.
         self._frame = importlib.import_module("pandas").DataFrame if frames else dict
 
@@ -244,6 +249,8 @@ class TableReader:
                 (column.name, _typed([row[index] for row in rows], column, column.may_be_missing(schema)))
                 for index, column in enumerate(self._columns)
             ]
+            if not all(row[index] in known for index, known in self._closed for row in rows):
+                raise _DoesNotFitError
         except _UNREADABLE as error:
             raise refusal(body, schema) from error
         _check_count(len(rows), self._max_rows)

@@ -47,13 +47,15 @@ class Execution(msgspec.Struct, frozen=True):
 class Column(msgspec.Struct, frozen=True):
     """A named feature of a row.
 
-    `missing` is null where the input's own rule holds, `categories` where any value of the dtype is taken.
+    `missing` is null where the input's own rule holds, `categories` where any value of the dtype is taken. `known` are
+    the values seen at training where others are taken as well.
     """
 
     name: str
     dtype: Literal["float64", "int64", "bool", "string"]
     missing: Literal["refuse", "allow"] | None = None
     categories: list[Any] | None = None
+    known: list[Any] | None = None
 
     def may_be_missing(self, schema: Input) -> bool:
         """Whether null is taken here. There is no missing whole number and no missing truth value."""
@@ -80,12 +82,17 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """What an answer holds, for those who describe it; the server sends what the model returns."""
+    """What an answer holds, for those who describe it; the server sends what the model returns.
+
+    `kind` is array, scalar, records (of a DataFrame) or list (an array for each output). `shape` is the answer's, null
+    for the rows; null altogether where it is not known. `classes` are labels, or lists of them for several outputs.
+    """
 
     kind: str = "array"
     dtype: str = "float64"
     classes: list[Any] | None = None
     outputs: int | None = None
+    shape: list[int | None] | None = None
 
 
 class Trigger(msgspec.Struct, frozen=True):

@@ -45,7 +45,8 @@ def described(path: Path, method: str) -> Description:
     schema = _input(session, path.name)
     outputs = _settled(session, schema, _chosen(session, method, path.name))
     told: list[dict[str, str]] = []
-    kind, dtype, width = "array", outputs.dtype, None
+    width: int | None = None
+    shape: list[int | None] | None = None
     try:
         answer = OnnxForm(session, outputs)(_value(schema))
     except Exception as error:
@@ -59,10 +60,17 @@ def described(path: Path, method: str) -> Description:
         )
     else:
         width = int(answer.shape[-1]) if answer.ndim > 1 else 1
+        shape = [None, *answer.shape[1:]]
     producer = session.get_modelmeta().producer_name
     return {
         "input": schema,
-        "output": {"kind": kind, "dtype": dtype, "classes": outputs.classes, "outputs": width},
+        "output": {
+            "kind": "array",
+            "dtype": outputs.dtype,
+            "classes": outputs.classes,
+            "outputs": width,
+            "shape": shape,
+        },
         "estimator": f"ONNX by {producer}" if producer else "ONNX",
         "methods": [one for one in METHODS if _output_for(session, one) is not None],
         "trained_with": {},

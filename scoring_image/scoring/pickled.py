@@ -35,6 +35,9 @@ def load(file: BinaryIO, name: str) -> Any:
     except (pickle.UnpicklingError, ValueError, KeyError, IndexError) as error:
         if any(sign in str(error) for sign in _CUT_OFF):
             raise truncated(name, error) from error
+        # What scikit-learn says of trees that an older or newer version saved.
+        if "incompatible dtype" in str(error):
+            raise _other_version(name, error) from error
         raise _not_a_pickle(name, error) from error
     except (Exception, SystemExit) as error:
         raise OpenError(
@@ -74,4 +77,14 @@ def _not_a_pickle(name: str, error: Exception) -> OpenError:
         f"{name} is not a joblib or pickle file ({type(error).__name__}: {error}).",
         "It is another kind of file, or it was damaged on the way.",
         "Save the estimator with joblib.dump(model, 'model.joblib') and upload that file.",
+    )
+
+
+def _other_version(name: str, error: Exception) -> OpenError:
+    here = getattr(sys.modules.get("sklearn"), "__version__", "the one here")
+    return OpenError(
+        "version",
+        f"{name} was saved with a scikit-learn whose trees {here} cannot read ({' '.join(str(error).split())[:200]}).",
+        "The layout of trees changes between some versions of scikit-learn.",
+        "Name the version of scikit-learn that the model was trained with in the runtime's requirements.",
     )

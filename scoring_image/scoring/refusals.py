@@ -178,6 +178,14 @@ def _bad_cell(cell: Any, column: Column, schema: Input, at: str) -> ScoringError
         return bad_input(
             "out_of_range", f"{at} is too large for a float64.", "Send numbers up to about 1.8e308.", at=at
         )
+    if column.categories is not None and cell not in column.categories:
+        known = [str(category) for category in column.categories]
+        return bad_input(
+            "unknown_category",
+            f"{at} is none of the values that this model was trained on.",
+            f"Send one of {_listed(known)}.",
+            at=at,
+        )
     return None
 
 

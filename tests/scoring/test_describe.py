@@ -101,7 +101,7 @@ def test_a_pipeline_of_numbers(described: Describe, wine: Any) -> None:
             "dtype": "float64",
             "missing": "refuse",
         },
-        "output": {"kind": "array", "dtype": "int64", "classes": [0, 1, 2], "outputs": 1},
+        "output": {"kind": "array", "dtype": "int64", "classes": [0, 1, 2], "outputs": 1, "shape": [None]},
         "estimator": "Pipeline(StandardScaler, SVC)",
         "methods": ["predict", "decision_function"],
         "trained_with": {"scikit-learn": sklearn.__version__},
@@ -114,7 +114,13 @@ def test_names_of_numbers_need_no_table(described: Describe) -> None:
     told = described(LogisticRegression(max_iter=300).fit(x, y), "predict_proba")
     assert told["input"]["kind"] == "array"
     assert told["input"]["columns"] == [{"name": name, "dtype": "float64"} for name in x.columns]
-    assert told["output"] == {"kind": "array", "dtype": "float64", "classes": [0, 1, 2], "outputs": 3}
+    assert told["output"] == {
+        "kind": "array",
+        "dtype": "float64",
+        "classes": [0, 1, 2],
+        "outputs": 3,
+        "shape": [None, 3],
+    }
 
 
 def test_a_table_of_several_types(described: Describe) -> None:
@@ -141,8 +147,8 @@ def test_a_table_of_several_types(described: Describe) -> None:
     assert told["input"]["missing"] == "allow"
     assert told["input"]["columns"] == [
         {"name": "age", "dtype": "float64"},
-        {"name": "town", "dtype": "string"},
-        {"name": "level", "dtype": "int64"},
+        {"name": "town", "dtype": "string", "categories": ["Faro", "Porto"]},
+        {"name": "level", "dtype": "int64", "categories": [1, 2, 3]},
         {"name": "member", "dtype": "bool"},
         {"name": "note", "dtype": "string", "missing": "refuse"},
     ]
@@ -155,7 +161,7 @@ def test_texts(described: Describe) -> None:
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good day", "bad day"], ["y", "n"])
     told = described(model)
     assert (told["input"]["dtype"], told["input"]["example"]) == ("string", ["some text to score"])
-    assert told["output"] == {"kind": "array", "dtype": "string", "classes": ["n", "y"], "outputs": 1}
+    assert told["output"] == {"kind": "array", "dtype": "string", "classes": ["n", "y"], "outputs": 1, "shape": [None]}
 
 
 def test_missing_values_are_tried(described: Describe, wine: Any) -> None:
@@ -170,6 +176,7 @@ def test_several_outputs(described: Describe, wine: Any) -> None:
         "dtype": "float64",
         "classes": None,
         "outputs": 2,
+        "shape": [None, 2],
     }
 
 

@@ -146,7 +146,7 @@ def test_an_uploaded_regressor_gives_a_list(serve: Serve, tmp_path: Path) -> Non
     data = np.arange(12.0).reshape(4, 3) ** 2
     model = LinearRegression().fit(data, [1.0, 2.0, 3.0, 5.0])
     described = package(tmp_path, "m.onnx", to_onnx(model, data.astype(np.float32)).SerializeToString())
-    assert described["output"] == {"kind": "array", "dtype": "float64", "classes": None, "outputs": 1}
+    assert described["output"] == {"kind": "array", "dtype": "float64", "classes": None, "outputs": 1, "shape": [None]}
     assert np.allclose(serve(tmp_path).ready().score(data.tolist()).json(), model.predict(data), rtol=1e-4)
 
 
