@@ -90,6 +90,7 @@ PAGES: dict[str, Door] = {
     "deploy/<int:draft_id>/<slug:step>/": form(SITE),
     "deployments/<slug:name>/": look(VIEWER),
     "deployments/<slug:name>/health/": look(VIEWER),
+    "deployments/<slug:name>/arrivals/": look(VIEWER),
     "deployments/<slug:name>/diff/": Door({"GET": VIEWER}, query="?from=1&to=2"),
     "deployments/<slug:name>/runs/": act(DEPLOYER, kind="deploy"),
     "deployments/<slug:name>/change/": look(DEPLOYER),
@@ -158,6 +159,10 @@ ENDPOINTS: dict[str, Door] = {
         scopes={"GET": Scope.INPUTS, "POST": Scope.TEST},
         body={"body": {"data": [[1]]}},
     ),
+    "deployments/<slug:name>/arrivals": Door(
+        {"GET": VIEWER, "POST": TESTER}, scopes={"POST": Scope.TEST}, body={"text": "1,2,3,4"}
+    ),
+    "deployments/<slug:name>/arrivals/<slug:ticket>": Door({"GET": TESTER}, scope=Scope.TEST),
     "deployments/<slug:name>/retention": Door({"PUT": DEPLOYER}, scope=Scope.DEPLOY, body={"keep_invocations_days": 7}),
     "deployments/<slug:name>/cache": look(VIEWER),
     "deployments/<slug:name>/cache/entries": Door(
@@ -207,6 +212,7 @@ class Site:
             ("int", "draft_id"),
             ("int", "token_id"),
             ("path", "key"),
+            ("slug", "ticket"),
         ):
             path = path.replace(f"<{converter}:{name}>", found[name])
         return path
@@ -242,6 +248,7 @@ def site(db: None) -> Site:
             "invocation": str(Invocation.objects.create(deployment=deployment, request={"body": [[1]]}).pk),
             "sample": str(Sample.objects.create(deployment=deployment, name="one", body=[[1]]).pk),
             "key": "iris:0:q:0",
+            "ticket": "MHgxOmE",
         },
         failed_run=str(failed.pk),
     )

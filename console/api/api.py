@@ -9,7 +9,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
-from console.api import artifacts, cache, deployments, environments, health, invocations, problems, runs
+from console.api import arrivals, artifacts, cache, deployments, environments, health, invocations, problems, runs
 from console.api.auth import BearerToken, BrowserSession
 from console.api.bodies import Renderer, StrictParser
 from deployments.domain.errors import ConsoleError
@@ -30,6 +30,7 @@ TAGS = [
     {"name": "Deployments", "description": "What is wanted, revision by revision."},
     {"name": "Runs", "description": "Attempts at a revision; the only thing that changes anything outside."},
     {"name": "Invocations", "description": "Test calls to a function, and how long they are kept."},
+    {"name": "Arrivals", "description": "Blobs and messages put before a function that they call."},
     {"name": "Cache", "description": "Statistics and entries of a deployment's cache."},
     {"name": "Health", "description": "For load balancers; no token, no details."},
 ]
@@ -68,6 +69,7 @@ api.add_router("/environments", environments.router, tags=["Environments"])
 api.add_router("/deployments", deployments.router, tags=["Deployments"])
 api.add_router("/deployments", runs.of_deployment, tags=["Runs"])
 api.add_router("/deployments", invocations.router, tags=["Invocations"])
+api.add_router("/deployments", arrivals.router, tags=["Arrivals"])
 api.add_router("/deployments", cache.router, tags=["Cache"])
 api.add_router("/runs", runs.router, tags=["Runs"])
 api.add_router("", health.router, tags=["Health"])

@@ -1,5 +1,6 @@
 """The test form: send an input to a function, once or twice, see what the cache did, keep samples and history."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from console.web.arrivals import MOST_TICKET
 from console.web.cache_chart import live_tag
 from console.web.invoke_form import as_filled, form, plain, thumbs
 from console.web.invoke_input import TABS, BadInput, Filled, read_form
@@ -20,10 +22,11 @@ from console.web.invoke_result import result_of
 from console.web.invoke_shape import Shape, plain_shape, shape_of
 from console.web.pages import page, say_error, told
 from console.web.snippets import snippets
+from deployments.domain.arrivals import Arrival
 from deployments.domain.errors import ConsoleError, NotAllowed, NotFound, Unavailable
 from deployments.domain.spec import BlobTrigger, HttpTrigger, ServiceBusTrigger
 from deployments.models import Deployment, Invocation
-from deployments.services import access, caches, invocations
+from deployments.services import access, arrivals, caches, invocations
 from deployments.services.access import Actor, Verb
 
 HISTORY_SHOWN = 12
@@ -41,6 +44,7 @@ def test(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
         return render(request, "invoke/away.html", {**_frame(actor, found), "error": error.detail})
     shape, failure = _shape(actor, found)
     context: dict[str, Any] = {**_frame(actor, found), "url": url, "failure": failure}
+    context["ticket"] = request.GET.get("ticket", "")[:MOST_TICKET]
     if request.method == "POST":
         try:
             filled = read_form(request.POST, request.FILES.get("file"), shape)
@@ -134,6 +138,10 @@ def _sent(request: HttpRequest, actor: Actor, found: Deployment, filled: Filled)
         sample = invocations.save_sample(actor=actor, deployment=found, name=name, body=filled.body)
         messages.success(request, _("Saved as the sample “%(name)s”.") % {"name": sample.name})
         return redirect(f"{reverse('web:test', args=[found.name])}?{urlencode({'sample': sample.pk})}")
+    if wish == "put":
+        content = json.dumps(filled.body, ensure_ascii=False).encode()
+        ticket = arrivals.put(actor=actor, deployment=found, arrival=Arrival(content, content_type="application/json"))
+        return redirect(f"{reverse('web:test', args=[found.name])}?{urlencode({'ticket': ticket})}#arrivals")
     filled = replace(filled, label=_sample_name(actor, found, request.POST.get("sample", ""), filled) or filled.label)
     calls = [_send(actor, found, filled)]
     if wish == "twice":

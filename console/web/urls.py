@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from console.web import audit, cache, cache_find, deployments, environments, home, invoke, kept, runs, tokens, traffic
+from console.web import (
+    arrivals,
+    audit,
+    cache,
+    cache_find,
+    deployments,
+    environments,
+    home,
+    invoke,
+    kept,
+    runs,
+    tokens,
+    traffic,
+)
 from console.web.wizard.urls import urlpatterns as wizard_urls
 
 app_name = "web"
@@ -18,6 +31,7 @@ urlpatterns = [
     path("deployments/", deployments.deployments, name="deployments"),
     path("deployments/<slug:name>/", deployments.deployment, name="deployment"),
     path("deployments/<slug:name>/health/", deployments.deployment_health, name="deployment_health"),
+    path("deployments/<slug:name>/arrivals/", arrivals.deployment_arrivals, name="deployment_arrivals"),
     path("deployments/<slug:name>/runs/", deployments.deployment_run, name="deployment_run"),
     path("deployments/<slug:name>/diff/", deployments.revisions_diff, name="revisions_diff"),
     path("deployments/<slug:name>/destroy/", deployments.deployment_destroy, name="deployment_destroy"),
