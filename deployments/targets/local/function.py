@@ -90,6 +90,9 @@ class LocalFunction(LocalResource):
         cache = ctx.outputs.get("cache", {})
         port = reserve_port(self.folder)
         self.folder.secret("key")
+        if spec.cache.keyed_digests and cache:
+            # It is of use only beside the entries whose keys were made with it, and goes with them.
+            self.sibling("cache").secret("digest_key")
         job = {
             "fingerprint": self.fingerprint(ctx),
             "port": port,
@@ -101,12 +104,13 @@ class LocalFunction(LocalResource):
             "needs_key": not (isinstance(spec.trigger, HttpTrigger) and spec.trigger.auth_level == "anonymous"),
             "cache_port": cache.get("port", 0),
             "cache_socket": cache.get("socket", ""),
+            "keyed_digests": spec.cache.keyed_digests and bool(cache),
             "cache_folder": str(self.sibling("cache").path),
             "memory_mb": spec.hosting.memory_mb,
             "processes": server_processes(spec),
             "sandbox": self.config.sandbox,
             "owner": self.name,
-            "environment": _environment(spec, ctx),
+            "environment": {**_environment(spec, ctx), "SCORING_EXECUTION_GAIN": str(image.get("gain") or "")},
         }
         argv = children.module_command("serve", str(self.folder.path))
         if look.phase == Phase.RUNNING and look.job["port"] == port:
@@ -121,7 +125,9 @@ class LocalFunction(LocalResource):
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         key = self.folder.known_secret("key")
         password = self.sibling("cache").known_secret("password")
-        return {name: value for name, value in (("key", key), ("cache_password", password)) if value}
+        digests = self.sibling("cache").known_secret("digest_key")
+        known = {"key": key, "cache_password": password, "digest_key": digests}
+        return {name: value for name, value in known.items() if value}
 
     def _running(self, ctx: Context, look: Look) -> Observation:
         wanted = self.fingerprint(ctx) if self.spec else look.fingerprint

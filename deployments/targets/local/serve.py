@@ -78,6 +78,8 @@ class _Supervisor:
         """Return None when the end was asked for, or why the function ended by itself."""
         fault = None
         while not ending.wait(_LOOK_EVERY) and fault is None:
+            if self._current.replace_stuck():
+                _say(self._log, "A process whose model got stuck has ended; another one opens it.")
             fault = self._current.fault()
             self._current.bound_threads()
             self._look_for_successor()

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,18 +24,25 @@ from .sandbox import Confinement, Mode
 
 GRACE = 4.0  # seconds between SIGTERM and SIGKILL for the scoring server
 MOST_THREADS = 512
+# What a scoring server ends with whose model is stuck: by its own choice, or by its interpreter's watchdog.
+STUCK = (70, 1)
+_STEADY_SECONDS = 10.0  # one that ends sooner than that would only do so again
 
 
 @dataclass
 class Server:
     """One process of the scoring server: what was started, and with bubblewrap the init in its namespace.
 
-    `told` holds what it said when its model was open, where it was asked to wait with requests until then.
+    `told` holds what it said when its model was open, where it was asked to wait with requests until then. Its
+    `predictor` is a process of its own, shut in as it is but without a cache, in which slow models predict; where the
+    model turns out to be fast it ends at once.
     """
 
     started: subprocess.Popen[bytes]
     init: int | None = None
+    predictor: "Server | None" = None
     told: dict[str, Any] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
     _process: psutil.Process | None = None
 
     def process(self) -> psutil.Process:
@@ -66,6 +73,7 @@ class Generation:
 
     job: Mapping[str, Any]
     servers: list[Server]
+    start: Callable[[], Server]  # one more, that takes no request before its model is open
 
     @property
     def ready(self) -> bool:
@@ -81,9 +89,20 @@ class Generation:
                 return why_ended(server.started.returncode, int(self.job["memory_mb"]))
         return None
 
+    def replace_stuck(self) -> bool:
+        """Start another process in the place of each whose model got stuck; says whether there was one."""
+        found = False
+        for index, server in enumerate(self.servers):
+            lived = time.monotonic() - server.since > _STEADY_SECONDS
+            if server.started.poll() in STUCK and lived and server.told.get("status") != "failed":
+                found = True
+                self.servers[index] = self.start()
+        return found
+
     def bound_threads(self) -> None:
         """End a process with too many threads, where no limit of the system holds."""
-        for server in self.servers:
+        predictors = [server.predictor for server in self.servers if server.predictor is not None]
+        for server in (*self.servers, *predictors):
             with contextlib.suppress(psutil.Error):
                 if server.process().num_threads() > MOST_THREADS:
                     server.kill()
@@ -100,6 +119,10 @@ class Generation:
             if server.started.poll() is None:
                 server.kill()
                 server.started.wait()
+            if server.predictor is not None:
+                # It ended with its server's end of their socket, unless its model does not let it.
+                server.predictor.kill()
+                server.predictor.started.wait()
 
 
 def start_generation(
@@ -114,7 +137,11 @@ def start_generation(
     write(f"{sandbox.explain(mode, abi)}\n".encode())
     served = within_reach(job, mode, abi)
     waits = [successor or number > 0 for number in range(int(job["processes"]))]
-    return Generation(job, [_start(folder, served, mode, listener, write, waits=wait) for wait in waits])
+
+    def start(*, waits: bool = True) -> Server:
+        return _start(folder, served, mode, listener, write, waits=waits)
+
+    return Generation(job, [start(waits=wait) for wait in waits], start)
 
 
 def within_reach(job: Mapping[str, Any], mode: Mode, abi: int) -> Mapping[str, Any]:
@@ -169,52 +196,83 @@ def _start(
     *,
     waits: bool,
 ) -> Server:
-    package, python = Path(job["package"]), Path(job["python"])
     socket_path = Path(job["cache_socket"]) if job["cache_socket"] else None
-    confinement = Confinement(
-        owner=str(job["owner"]),
-        interpreter=python,
-        read=(package,),
-        memory_mb=int(job["memory_mb"]),
+    confinement = replace(
+        _confinement(job),
         socket_folder=socket_path.parent if socket_path else None,
         tcp_port=int(job["cache_port"]),
     )
-    info_read, info_write = os.pipe()
     ready_read, ready_write = os.pipe()
+    ours, theirs = socket.socketpair()
     settings = _settings(folder, job, mode, listener.fileno())
+    settings["SCORING_PREDICTOR_FD"] = str(ours.fileno())
     if waits:
         settings["SCORING_READY_FD"] = str(ready_write)
+    descriptors = (listener.fileno(), ours.fileno(), *((ready_write,) if waits else ()))
+    with ours, theirs:
+        server = _spawn(job, mode, confinement, "scoring", settings, descriptors, write)
+        told = {**_package(job), "SCORING_PREDICTOR_FD": str(theirs.fileno())}
+        server.predictor = _spawn(job, mode, _confinement(job), "scoring.predictor", told, (theirs.fileno(),), write)
+    os.close(ready_write)
+    if not waits:
+        server.told["status"] = "ready"
+    threading.Thread(target=_listen_to, args=(os.fdopen(ready_read, "rb"), server), daemon=True).start()
+    return server
+
+
+def _confinement(job: Mapping[str, Any]) -> Confinement:
+    """Of a process that reaches nothing but its package."""
+    return Confinement(
+        owner=str(job["owner"]),
+        interpreter=Path(job["python"]),
+        read=(Path(job["package"]),),
+        memory_mb=int(job["memory_mb"]),
+    )
+
+
+def _spawn(
+    job: Mapping[str, Any],
+    mode: Mode,
+    confinement: Confinement,
+    module: str,
+    settings: Mapping[str, str],
+    descriptors: tuple[int, ...],
+    write: Callable[[bytes], None],
+) -> Server:
+    """Start a module of the package shut in, with the descriptors, and copy what it prints."""
+    package, python = Path(job["package"]), Path(job["python"])
+    info_read, info_write = os.pipe()
     with os.fdopen(info_read, "rb") as info:
         started = subprocess.Popen(
-            sandbox.command(mode, confinement, [str(python), "-m", "scoring"], cwd=package, info_fd=info_write),
+            sandbox.command(mode, confinement, [str(python), "-m", module], cwd=package, info_fd=info_write),
             env=sandbox.scrubbed_environment(mode, settings),
             cwd=package,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(listener.fileno(), info_write, *((ready_write,) if waits else ())),
+            pass_fds=(*descriptors, info_write),
         )
         os.close(info_write)
-        os.close(ready_write)
         text = info.read() if mode == "bubblewrap" else b""
     assert started.stdout is not None  # noqa: S101 - PIPE gives it
-    server = Server(started, json.loads(text)["child-pid"] if text.strip() else None)
-    if not waits:
-        server.told["status"] = "ready"
     threading.Thread(target=_copy_lines, args=(started.stdout, write), daemon=True).start()
-    threading.Thread(target=_listen_to, args=(os.fdopen(ready_read, "rb"), server), daemon=True).start()
-    return server
+    return Server(started, json.loads(text)["child-pid"] if text.strip() else None)
+
+
+def _package(job: Mapping[str, Any]) -> dict[str, str]:
+    return {"SCORING_ROOT": job["package"], "PYTHONPATH": job["package"]}
 
 
 def _settings(folder: Folder, job: Mapping[str, Any], mode: Mode, descriptor: int) -> dict[str, str]:
     """The scoring server's environment, secrets included: an environment is not shown by `ps`."""
     settings = {
         **job["environment"],
-        "SCORING_ROOT": job["package"],
+        **_package(job),
         "SCORING_FD": str(descriptor),
         "SCORING_FUNCTION_KEYS": folder.secret("key") if job["needs_key"] else "",
-        "PYTHONPATH": job["package"],
     }
+    if job.get("keyed_digests"):
+        settings["SCORING_DIGEST_KEY"] = Folder(Path(job["cache_folder"])).known_secret("digest_key")
     if job["cache_socket"]:
         settings["SCORING_CACHE_PASSWORD"] = Folder(Path(job["cache_folder"])).known_secret("password")
         name = Path(job["cache_socket"]).name

@@ -11,7 +11,7 @@ class SlowModel:
     n_features_in_ = 2
 
     def predict(self, rows):
-        with Path(os.environ["COUNT_FILE"]).open("a") as file:
+        with Path(os.environ.get("COUNT_FILE", os.devnull)).open("a") as file:
             file.write(f"{os.getpid()}\n")
         if rows[0][0] == -1:
             os._exit(9)
