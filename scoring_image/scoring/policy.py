@@ -19,6 +19,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import sqrt
 from statistics import median
 from typing import Protocol
 
@@ -28,16 +29,23 @@ from scoring.stats import Verdict
 _BLOCK_SECONDS = 0.02
 _SMALLEST_BLOCK = 16
 _LARGEST_BLOCK = 4000
-# A comparison ends after so many pairs, or as soon as it is plain.
-_PAIRS = 11
-_PLAIN_AFTER = 3
-_PLAIN = 1.2
+# A comparison ends after so many pairs, or as soon as it is plain: when the median of the pairs is as many standard
+# errors away from a tie. Pairs scatter by some per cent on a machine of one's own, and by half on a crowded one.
+_FEWEST_PAIRS = 4
+_MOST_PAIRS = 24
+_PLAIN = 2.5
 # The other way must be better by so much, in so many of the pairs: a tie is not worth a change.
 _BETTER = 0.98
-_AGREEING = 0.7
+_AGREEING = 0.65
+# The standard error of the median of so many values, from the median of their distances to it (for a normal
+# distribution: 1.4826 makes that a standard deviation, and the median scatters 1.2533 times as much as the mean).
+_ERROR_OF_MEDIAN = 1.4826 * 1.2533
 # Seconds between two comparisons: at first, and once nothing has changed for a while.
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 20.0
+# What comparisons lose by answering the dearer way may be so much of all the time.
+_LOST_SHARE = 0.015
+_LONGEST_PENANCE = 60.0
 # How long a cache that was just taken into use again may take to fill, and how long one that did not pay even then
 # is left: so long at first, and three times as long each time.
 _FILLING_SECONDS = 3.0
@@ -48,8 +56,7 @@ _FEW_REPEATS = 0.02
 # Keys remembered in each of two generations: about 4 MB in all.
 _REMEMBERED = 32_768
 _WEIGHT = 500
-_PREDICT_WEIGHT = 0.05
-_OUTLIER = 8.0
+_MOOD_WEIGHT = 0.15
 
 
 log = logging.getLogger("scoring.cache")
@@ -76,6 +83,7 @@ class Auto:
         self._now = now
         self._repeats = _Repeats(ttl)
         self._predict = 0.0
+        self._predicted = self._predictions = 0.0
         self._using = True
         self._measuring = False
         self._under_way = 0
@@ -90,7 +98,8 @@ class Auto:
         self._ratios: list[float] = []
         self._pause = _SHORTEST_PAUSE
         self._next = 0.0
-        self._patient_until = 0.0
+        self._not_before = 0.0
+        self._lost = 0.0
         self._doubt = 0.0
         self._situation: _Situation | None = None
 
@@ -117,8 +126,8 @@ class Auto:
         elif verdict == "MISS":
             self._lookups += 1
         if predict is not None:
-            usual = self._predict or predict
-            self._predict = usual + _PREDICT_WEIGHT * (min(predict, _OUTLIER * usual) - usual)
+            self._predicted += predict
+            self._predictions += 1
         self._left -= 1
         if self._left <= 0:
             self._ended()
@@ -135,10 +144,11 @@ class Auto:
         changed = situation.differs(self._situation)
         if changed:
             self._pause, self._doubt = _SHORTEST_PAUSE, 0.0
-        if now < self._next and not (changed and now >= self._patient_until):
+        if now < self._next and not (changed and now >= self._not_before):
             self._rest()
         elif self.pays or self._repeat_rate >= _FEW_REPEATS or self._pause >= _LONGEST_PAUSE:
             self._ratios = []
+            self._lost = 0.0
             self._try(self.pays)
         else:
             self._conclude(changed=False)
@@ -155,8 +165,11 @@ class Auto:
         repeats = self._repeats.taken(now)
         if repeats is not None:
             self._repeat_rate += answers / (answers + _WEIGHT) * (repeats - self._repeat_rate)
+        if self._predictions:
+            self._predict = _moved(self._predict, self._predicted / self._predictions)
+            self._predicted = self._predictions = 0.0
         if took > 0:
-            self._rate = answers / took
+            self._rate = _moved(self._rate, answers / took)
             block = max(_SMALLEST_BLOCK, 2 * self._under_way, round(self._rate * _BLOCK_SECONDS))
             self._block = min(block, _LARGEST_BLOCK)
         self._begin_counting(now)
@@ -191,9 +204,10 @@ class Auto:
             self._try(not self._using)
         else:
             # Blocks alternate like A B, B A: the way of this one is the first of the next pair.
-            ratio = cost / self._first if self._using != self.pays else self._first / cost
+            used, other = (self._first, cost) if self._using != self.pays else (cost, self._first)
             self._first = None
-            self._ratios.append(ratio)
+            self._ratios.append(other / used)
+            self._lost += max(other - used, 0.0) * self._answers
             better = self._found()
             if better is None:
                 self._try(self._using)
@@ -203,12 +217,17 @@ class Auto:
     def _found(self) -> bool | None:
         """Whether the other way is better; None while that is not plain."""
         ratios = self._ratios
-        if len(ratios) < _PAIRS:
-            if len(ratios) >= _PLAIN_AFTER and (min(ratios) > _PLAIN or max(ratios) < 1 / _PLAIN):
-                return max(ratios) < 1
+        if len(ratios) < _FEWEST_PAIRS:
             return None
-        agreeing = sum(ratio < 1 for ratio in ratios)
-        return median(ratios) < _BETTER and agreeing >= _AGREEING * len(ratios)
+        middle = median(ratios)
+        error = _ERROR_OF_MEDIAN * median(abs(ratio - middle) for ratio in ratios) / sqrt(len(ratios))
+        if middle - _PLAIN * error > 1:
+            return False
+        if middle + _PLAIN * error < _BETTER:
+            return True
+        if len(ratios) < _MOST_PAIRS:
+            return None
+        return middle < _BETTER and sum(ratio < 1 for ratio in ratios) >= _AGREEING * len(ratios)
 
     def _end_comparison(self, *, changed: bool) -> None:
         self._first = None
@@ -224,7 +243,8 @@ class Auto:
         if not changed:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._doubt = 0.0 if self.pays else self._doubt
-            self._next = now + max(self._pause, self._doubt)
+            self._not_before = now + min(self._lost / _LOST_SHARE, _LONGEST_PENANCE)
+            self._next = max(now + max(self._pause, self._doubt), self._not_before)
             return
         self.pays = not self.pays
         log.info(
@@ -235,7 +255,7 @@ class Auto:
         )
         self._pause = _SHORTEST_PAUSE
         if self.pays:
-            self._next = self._patient_until = now + _FILLING_SECONDS
+            self._next = self._not_before = now + _FILLING_SECONDS
         else:
             self._doubt = min(max(3 * self._doubt, _SHORTEST_DOUBT), _LONGEST_DOUBT)
             self._next = now + self._doubt
@@ -286,9 +306,13 @@ class _Situation:
         """Whether by so much that the comparison may come out otherwise."""
         return (
             abs(self.repeat_rate - other.repeat_rate) > 0.1
-            or _apart(self.predict, other.predict) > 1.5
-            or _apart(self.rate, other.rate) > 3
+            or _apart(self.predict, other.predict) > 2
+            or _apart(self.rate, other.rate) > 4
         )
+
+
+def _moved(mean: float, value: float) -> float:
+    return mean + _MOOD_WEIGHT * (value - mean) if mean else value
 
 
 def _apart(one: float, other: float) -> float:

@@ -22,15 +22,22 @@ Keys = Iterator[int]
 
 @dataclass
 class Simulated:
-    """A server, its cache and its clock; `spent` is what the meter would say."""
+    """A server, its cache and its clock. It is the meter as well: it says how much time has passed.
+
+    `crowd` is how much the machine's speed varies from one thirtieth of a second to the next: as a crowded one's does.
+    """
 
     predict: float
     get: float
     store: float
     ttl: float = 0.0
     holds: int = 10**9
+    crowd: float = 0.0
     noise: float = 0.05
     now: float = 0.0
+    ideal: float = 0.0
+    mood: float = 1.0
+    mood_ends: float = 0.0
     mark: float = 0.0
     stored: dict[int, float] = field(default_factory=dict)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
@@ -58,19 +65,23 @@ class Simulated:
         return HTTP + self.get + self.predict + self.store, False
 
     def answers(self, keys: Keys, *, seconds: float, way: Callable[[int], bool], auto: Auto | None = None) -> float:
-        """Serve for so long; the answers per second."""
-        end, served, began = self.now + seconds, 0, self.now
+        """Serve for so long; the answers per second that it would have been on a steady machine."""
+        end, served, began = self.now + seconds, 0, self.ideal
         while self.now < end:
             key = next(keys)
             if auto is not None:
                 auto.enter()
             cached = way(key)
             cost, hit = self.cost(key, cached=cached)
-            self.now += cost * max(0.2, self.chance.gauss(1, self.noise))
+            if self.now > self.mood_ends:
+                self.mood = self.chance.lognormvariate(0, self.crowd)
+                self.mood_ends = self.now + self.chance.expovariate(30)
+            self.now += cost * self.mood * max(0.2, self.chance.gauss(1, self.noise))
+            self.ideal += cost
             served += 1
             if auto is not None:
                 auto.leave(("HIT" if hit else "MISS") if cached else "BYPASS", None if hit else self.predict)
-        return served / (self.now - began)
+        return served / (self.ideal - began)
 
 
 def traffic(hit_rate: float, *, keys: int = 200) -> Keys:
@@ -120,6 +131,12 @@ def test_auto_is_as_good_for_few_hot_keys_and_many_others(predict: float, server
         return Simulated(predict, 250e-6, 250e-6, **server)  # type: ignore[arg-type]
 
     assert loss(made, lambda: zipf(5_000), warm=30) < 0.05
+
+
+@pytest.mark.parametrize("hit_rate", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("predict", [75e-6, 500e-6, 2.5e-3])
+def test_a_crowded_machine_does_not_mislead_it(predict: float, hit_rate: float) -> None:
+    assert loss(lambda: Simulated(predict, 250e-6, 250e-6, crowd=0.5), lambda: traffic(hit_rate), seconds=30) < 0.05
 
 
 def test_auto_follows_the_traffic() -> None:
