@@ -104,7 +104,7 @@ def _build(folder: Folder, job: dict[str, Any]) -> dict[str, Any]:
         "estimator": str(manifest["estimator"]),
         "executes": form.executed.executes,
         "reason": form.executed.reason,
-        "gain": f"{form.gain:.3g}" if form.gain else "",
+        "gain": form.times,
     }
     return {"outputs": outputs, "own_lock": form.environment.lock if form.environment.own else ""}
 

@@ -33,6 +33,13 @@ class Form:
     file: Path | None = None
     gain: float | None = None
 
+    @property
+    def times(self) -> str:
+        """The gain as a plain number for people, without digits that the next measurement would not repeat."""
+        if not self.gain:
+            return ""
+        return f"{self.gain:.0f}" if self.gain >= 10 else f"{self.gain:.1f}"
+
 
 def choose_form(work: Work, opened: Opened) -> Form:
     """The form as the spec asks for it. Raises ResourceFailed where ONNX is asked for and cannot be had."""
@@ -48,14 +55,15 @@ def choose_form(work: Work, opened: Opened) -> Form:
         if asked == "onnx":
             raise _refused(found)
         return _original(opened, found.reason)
-    gain = f", {found.gain:,.3g} times faster" if found.gain else ""
-    print(f"Executes as ONNX: {_inside(found.reason)}{gain}.")
-    return Form(
+    form = Form(
         Executed(executes="onnx", reason=found.reason, sha256=file_digest(file), outputs=found.outputs),
         environment,
         file,
         found.gain,
     )
+    gained = f", {form.times} times faster" if form.times else ""
+    print(f"Executes as ONNX: {_inside(found.reason)}{gained}.")
+    return form
 
 
 def _uploaded_as_onnx(work: Work, opened: Opened) -> Form:

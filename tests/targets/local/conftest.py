@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,13 @@ def local_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def harness(files: Files, local_root: Path) -> LocalHarness:
     return local_harness(files, local_root)
+
+
+def frozen_harness(files: Files, root: Path) -> LocalHarness:
+    """A target whose scoring image nobody works on meanwhile: packages made at two times are compared."""
+    copy = root / "scoring_image"
+    shutil.copytree(SCORING_ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return LocalHarness(LocalTarget(LocalConfig(root=root / "target", scoring_root=copy)), files)
 
 
 def local_harness(files: Files, root: Path, sandbox: SandboxChoice = "auto") -> LocalHarness:

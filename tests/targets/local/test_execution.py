@@ -1,7 +1,6 @@
 """In which form a model executes: ONNX where it proves equal, else as it was uploaded, and always said."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from deployments.domain.errors import ResourceFailed
 from deployments.domain.resources import Outputs
 from deployments.domain.spec import Spec
 from deployments.packaging.digests import file_digest
-from deployments.targets.local.config import LocalConfig
 from deployments.targets.local.environments import MadeEnvironment, Wanted
 from deployments.targets.local.executed import choose_form
 from deployments.targets.local.opened import Opened
@@ -21,7 +19,7 @@ from deployments.targets.local.target import LocalTarget
 from deployments.targets.local.work import Work
 from tests.targets.driving import Driven, Failed, text_of
 
-from .conftest import SCORING_ROOT, Files, LocalHarness
+from .conftest import SCORING_ROOT, Files, LocalHarness, frozen_harness
 
 _UNKNOWN = """
     import joblib, sys
@@ -65,11 +63,8 @@ def image_spec(model: str, **more: Any) -> Spec:
 
 
 @pytest.fixture(scope="module")
-def forms(files: Files, local_root: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalHarness:
-    """A target whose scoring image nobody works on meanwhile: packages made at two times are compared."""
-    copy = tmp_path_factory.mktemp("scoring") / "image"
-    shutil.copytree(SCORING_ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    return LocalHarness(LocalTarget(LocalConfig(root=local_root / "forms", scoring_root=copy)), files)
+def forms(files: Files, tmp_path_factory: pytest.TempPathFactory) -> LocalHarness:
+    return frozen_harness(files, tmp_path_factory.mktemp("forms"))
 
 
 @pytest.fixture
