@@ -55,9 +55,7 @@ class Application:
         open_to_all = manifest.trigger.auth_level == "anonymous"
         self._script = None
         if manifest.code.entry_script is not None:
-            self._script = ScriptFace(
-                os.environ, keyed=not open_to_all, seconds=service.settings.predict_seconds
-            )
+            self._script = ScriptFace(os.environ, keyed=not open_to_all, seconds=service.settings.predict_seconds)
             self._methods = tuple(dict.fromkeys((*self._methods, "OPTIONS")))
         keys = () if open_to_all else service.settings.function_keys
         self._keys = tuple(key.encode() for key in keys)
