@@ -63,8 +63,10 @@ def measure(
     warm_up: Mapping[str, int] | None = None,
     expected: Mapping[str, float | None] | None = None,
 ) -> Outcome:
-    """Prime, check, then measure in turns, after so many seconds of the same load that are not counted: `warm_up` has
-    them by name. `expected` has per cents of hits by name where they are not the load's share; None where any are right.
+    """Prime, check, then measure in turns.
+
+    `warm_up` has, by name, seconds of the same load that come first and are not counted; `expected` the per cents
+    of hits where they are not the load's share, None where any are right.
     """
     outcome = Outcome()
     ready = []
@@ -117,7 +119,9 @@ def prepare(running: Running, load: Load) -> None:
     """
     running.redis.flushall()
     rows = known_rows()
-    batches = [[rows[(first * load.size + at) % len(rows)] for at in range(load.size)] for first in range(load.known)]
+    # Of a mixed batch it is the rows that are known, of a whole one the batch.
+    count = load.known // load.size if load.kind == "mixed" else load.known
+    batches = [[rows[(first * load.size + at) % len(rows)] for at in range(load.size)] for first in range(count)]
     bodies = [json.dumps({"data": batch}).encode() for batch in (batches if load.share else batches[:1])]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(running.post, bodies))
