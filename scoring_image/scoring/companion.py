@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -21,6 +22,7 @@ from scoring.wire import LENGTH, Done, Job, error_of, framed
 
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
+_PACKAGE = str(Path(__file__).parents[1])
 
 log = logging.getLogger("scoring")
 
@@ -45,11 +47,6 @@ class Companion:
         self._pipe: _Pipe | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether it takes jobs at once."""
-        return self._pipe is not None
 
     async def start(self) -> None:
         """Have the model opened. Raises CompanionError."""
@@ -130,6 +127,8 @@ class Companion:
             # What it has no use for, secrets among it, is not given on.
             **{name: value for name, value in os.environ.items() if not name.startswith("SCORING_")},
             "SCORING_PREDICTOR_FD": str(theirs.fileno()),
+            # This process may have found the package by another way, as an entry script's face does.
+            "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, os.environ.get("PYTHONPATH")))),
         }
         try:
             self._process = subprocess.Popen(

@@ -81,6 +81,9 @@ class Server(uvicorn.Server):
                 self._stop_listening(server)
         if since >= _NOTICE_SECONDS + _QUIET_SECONDS:
             self.should_exit = True
+            # Nobody looks at the time any more from here on.
+            seconds = self._service.settings.predict_seconds + _DRAIN_SECONDS + _LOOP_GRACE
+            faulthandler.dump_traceback_later(seconds, exit=True)
 
     def _stop_listening(self, server: asyncio.Server) -> None:
         """Close the listening sockets; who is connected already and waits to be accepted is still taken on."""
@@ -113,7 +116,7 @@ class Server(uvicorn.Server):
             gc.collect()
             gc.freeze()
             gc.set_threshold(_COLLECT_EVERY)
-        if now - self._alive_at >= 1.0 and self._service.ready:
+        if now - self._alive_at >= 1.0 and self._service.ready and not self.should_exit:
             self._alive_at = now
             # Ended by a thread of the interpreter's own, which no model's code can hold up.
             seconds = self._service.settings.predict_seconds + _LOOP_GRACE

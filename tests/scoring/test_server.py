@@ -264,3 +264,23 @@ def test_a_function_open_to_all_asks_for_no_key(serve: Serve, tmp_path: Path, wi
     function = serve(tmp_path / "open", SCORING_FUNCTION_KEYS="k").ready()
     assert function.client.post("/api/v2/wine", json={"data": wine[1][:1].tolist()}).json() == [0]
     assert "security" not in function.client.get("/openapi.json").json()
+
+
+def test_who_only_looks_never_scores(function: Function, digits: Any) -> None:
+    rows = digits[1][20:21].tolist()
+    missing = function.score(rows, cache_control="only-if-cached")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (504, "not_cached")
+    scored = function.score(rows)
+    assert scored.headers["x-cache-key"] == missing.headers["x-cache-key"]
+    found = wait_for(lambda: (answer := function.score(rows, cache_control="only-if-cached")).is_success and answer)
+    assert (found.json(), found.headers["x-cache"]) == (scored.json(), "HIT")
+
+
+def test_digests_need_the_secret_where_there_is_one(serve: Serve, package: Path, cache_server: Redis) -> None:
+    keys = set()
+    for secret in ("", "one", "two"):
+        served = serve(package, SCORING_CACHE_URL=cache_server.url, SCORING_DIGEST_KEY=secret).ready()
+        answer = served.score([[0.5] * 64])
+        assert answer.headers["x-cache"] == "MISS"
+        keys.add(answer.headers["x-cache-key"])
+    assert len(keys) == 3
