@@ -95,6 +95,7 @@ class BlobSource:
         self._waiting = 0
         with self._lock:
             under_way = set(self._under_way)
+        self._folder.make(self._path_in.container)  # somebody may have removed it with what was in it
         for blob in self._folder.blobs(self._path_in.container):
             there.add(blob.name)
             values = self._path_in.match(blob.name)

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from .folders import Folder, read_json, write_json
 from .invocations import FunctionAddress, NotReached
 from .log_files import CappedLog
 
+STATUS = "status.json"
 WORKERS = 4  # invocations at a time
 _INVOCATION_SECONDS = 300.0  # the Functions host's own limit by default
 _END_SECONDS = 4.0  # for what is under way; less than the grace that the target gives
@@ -73,7 +75,9 @@ def main(arguments: list[str]) -> int:
 class _Host:
     """Hands what arrives to a few workers, and waits with a growing pause for what is not there."""
 
-    def __init__(self, folder: Folder, job: str, source: Source, function: FunctionAddress, say: Any) -> None:
+    def __init__(
+        self, folder: Folder, job: str, source: Source, function: FunctionAddress, say: Callable[[str], None]
+    ) -> None:
         self._folder = folder
         self._job = job
         self._source = source
@@ -141,8 +145,6 @@ class _Host:
             write_json(self._folder.path / STATUS, told)
             self._told = told
 
-
-STATUS = "status.json"
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
