@@ -137,6 +137,9 @@ def _input(model: Any, predict: Predict) -> tuple[Description, Any]:
     transformer = features.column_transformer(model)
     if named and transformer is not None:
         return _table(predict, *features.column_features(transformer, named))
+    encoded = features.encoded_features(model, named)
+    if encoded is not None:
+        return _table(predict, encoded, [])
     candidates = [row for row in (features.typical_row(model, count), [0.0] * count, [1.0] * count) if row]
     for row in candidates:
         result = _tried(predict, np.array([row]))

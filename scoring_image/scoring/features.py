@@ -79,6 +79,9 @@ def names(model: Any) -> list[str] | None:
 def typical_row(model: Any, count: int) -> list[float] | None:
     """A typical value for each of `count` features, as a scaler or an imputer near the start knows them."""
     for estimator in first_estimators(model):
+        categories = getattr(estimator, "categories_", None)
+        if isinstance(categories, list) and len(categories) == count:
+            return [float(present(known)[0]) for known in categories]
         for attribute in _CENTRES:
             values = _numbers(getattr(estimator, attribute, None))
             if values is not None and len(values) == count:
@@ -146,6 +149,22 @@ def column_transformer(model: Any) -> Any | None:
         for found in (estimator, getattr(estimator, "_preprocessor", None)):
             if hasattr(found, "transformers_") and hasattr(found, "_transformer_to_input_indices"):
                 return found
+        if not hasattr(estimator, "steps"):
+            return None
+    return None
+
+
+def encoded_features(model: Any, named: list[str] | None) -> list[Feature] | None:
+    """The columns of an encoder that the input meets first, where any of them holds texts; None elsewhere.
+
+    Columns without names are called x0, x1 and so on, as scikit-learn calls them.
+    """
+    for estimator in first_estimators(model):
+        categories = getattr(estimator, "categories_", None)
+        if isinstance(categories, list):
+            called = named or [f"x{place}" for place in range(len(categories))]
+            found = [_category_feature(name, known) for name, known in zip(called, categories, strict=True)]
+            return found if any(feature.dtype == "string" for feature in found) else None
         if not hasattr(estimator, "steps"):
             return None
     return None

@@ -57,7 +57,7 @@ def register() -> None:
     for kind in (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier):
         _replace(kind, _forest_classifier, lambda model: model.n_outputs_ == 1)
     for kind in (RandomForestRegressor, ExtraTreesRegressor, DecisionTreeRegressor, ExtraTreeRegressor):
-        _replace(kind, _forest_regressor, lambda model: model.n_outputs_ == 1)
+        _replace(kind, _forest_regressor, lambda _: True)
     _replace(HistGradientBoostingClassifier, _histogram_classifier, lambda _: True)
     _replace(HistGradientBoostingRegressor, _histogram_regressor, lambda _: True)
     _replace(IsolationForest, _isolation_forest, lambda _: True)
@@ -135,15 +135,20 @@ def _tensor(values: NDArray[Any], kind: int) -> Any:
     return onnx.helper.make_tensor("", kind, [len(values)], values.tolist())
 
 
-def _classifier_attributes(trees: list[_Nodes], shares: list[Floats]) -> dict[str, Any]:
-    """Attributes of TreeEnsembleClassifier: every node of every tree, and a weight for each class a leaf holds."""
+def _weight_attributes(trees: list[_Nodes], shares: list[Floats], of: str) -> dict[str, Any]:
+    """Attributes of TreeEnsembleClassifier (`of` class) or TreeEnsembleRegressor (target), version 3.
+
+    Every node of every tree, and a weight for each class or target of which a leaf has any.
+    """
     sizes = [len(tree.left) for tree in trees]
     numbers = np.concatenate([np.arange(size) for size in sizes])
     owners = np.repeat(np.arange(len(trees)), sizes)
     left = np.concatenate([tree.left for tree in trees])
     leaf = left < 0
     weights = np.concatenate(shares)
-    held = leaf[:, None] & (weights > 0)
+    held = leaf[:, None] & (weights != 0)
+    # A leaf of nothing but zeros still has to be one.
+    held[leaf & ~held.any(axis=1), 0] = True
     node, of_class = np.nonzero(held)
     return {
         "nodes_treeids": owners.tolist(),
@@ -158,10 +163,10 @@ def _classifier_attributes(trees: list[_Nodes], shares: list[Floats]) -> dict[st
         "nodes_missing_value_tracks_true": np.where(
             leaf, 0, np.concatenate([tree.missing_left for tree in trees])
         ).tolist(),
-        "class_treeids": owners[node].tolist(),
-        "class_nodeids": numbers[node].tolist(),
-        "class_ids": of_class.tolist(),
-        "class_weights_as_tensor": _tensor(weights[node, of_class], _DOUBLE),
+        f"{of}_treeids": owners[node].tolist(),
+        f"{of}_nodeids": numbers[node].tolist(),
+        f"{of}_ids": of_class.tolist(),
+        f"{of}_weights_as_tensor": _tensor(weights[node, of_class], _DOUBLE),
         "post_transform": "NONE",
     }
 
@@ -253,7 +258,7 @@ def _forest_classifier(scope: Any, operator: Any, container: Any) -> None:
         version=3,
         op_domain=_ML,
         **_label_attributes(model.classes_),
-        **_classifier_attributes([_tree(member, None) for member in members], shares),
+        **_weight_attributes([_tree(member, None) for member in members], shares, "class"),
     )
     summed = graph.add("Cast", [summed], to=_DOUBLE)
     graph.add("Div", [summed, graph.constant([float(len(members))], _DOUBLE)], scores)
@@ -271,8 +276,15 @@ def _label_attributes(classes: NDArray[Any]) -> dict[str, Any]:
 def _forest_regressor(scope: Any, operator: Any, container: Any) -> None:
     model, graph = operator.raw_operator, _Graph(scope, container)
     members = _members(model)
-    trees = [_tree(member, np.asarray(member.tree_.value, dtype=np.float64)[:, 0, 0]) for member in members]
-    summed = _sum(graph, graph.compared(operator, rounded=True), trees)
+    values = [np.asarray(member.tree_.value, dtype=np.float64)[:, :, 0] for member in members]
+    rows = graph.compared(operator, rounded=True)
+    if model.n_outputs_ == 1:
+        summed = _sum(graph, rows, [_tree(member, value[:, 0]) for member, value in zip(members, values, strict=True)])
+    else:
+        trees = [_tree(member, None) for member in members]
+        attributes = {**_weight_attributes(trees, values, "target"), "n_targets": int(model.n_outputs_)}
+        summed = graph.add("TreeEnsembleRegressor", [rows], version=3, op_domain=_ML, **attributes)
+        summed = graph.add("Cast", [summed], to=_DOUBLE)
     count = graph.constant([float(len(members))], _DOUBLE)
     _finish(graph, operator, graph.add("Div", [summed, count]))
 
