@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -34,6 +35,22 @@ def test_a_process_that_ends_is_replaced_and_all_end_together(serve: Serve, coun
     left = children(function)
     assert function.stop() == 0
     assert not [pid for pid in left if psutil.pid_exists(pid)]
+
+
+def test_who_waits_is_told_once_and_nobody_is_kept_waiting_by_a_process_that_opens(
+    serve: Serve, counting: Path
+) -> None:
+    reads, writes = os.pipe()
+    function = serve(counting, keep=(writes,), SCORING_PROCESSES="2", SCORING_READY_FD=str(writes))
+    os.close(writes)
+    with os.fdopen(reads) as waiting:
+        told = waiting.read()
+    assert json.loads(told)["status"] == "ready"
+    assert len(told.splitlines()) == 1
+    # Whoever answers now has its model open: no caller meets a 503, whichever process takes it.
+    assert {function.score([[number, 1]]).status_code for number in range(20)} == {200}
+    wait_for(lambda: len(children(function)) == 2)
+    assert function.stop() == 0
 
 
 def test_a_package_that_cannot_be_used_ends_all(tmp_path: Path) -> None:
