@@ -23,6 +23,7 @@ from math import sqrt
 from statistics import median
 from typing import Protocol
 
+from scoring.repeats import Repeats
 from scoring.stats import Verdict
 
 # A block lasts so many seconds, and has so many answers at least.
@@ -53,11 +54,9 @@ _SHORTEST_DOUBT = 3.0
 _LONGEST_DOUBT = 300.0
 # Below this share of repeated requests there is nothing to gain.
 _FEW_REPEATS = 0.02
-# Keys remembered in each of two generations: about 4 MB in all.
-_REMEMBERED = 32_768
-_WEIGHT = 500
+# How many answers it takes for half of a new share of repeats to be believed, and how much of a new mean is.
+_ANSWERS_TO_BELIEVE = 500
 _MOOD_WEIGHT = 0.15
-
 
 log = logging.getLogger("scoring.cache")
 
@@ -81,7 +80,7 @@ class Auto:
         self.pays = True
         self._meter = meter
         self._now = now
-        self._repeats = _Repeats(ttl)
+        self._repeats = Repeats(ttl)
         self._predict = 0.0
         self._predicted = self._predictions = 0.0
         self._using = True
@@ -98,7 +97,8 @@ class Auto:
         self._ratios: list[float] = []
         self._pause = _SHORTEST_PAUSE
         self._next = 0.0
-        self._not_before = 0.0
+        self._filling_until = 0.0
+        self._penance_until = 0.0
         self._lost = 0.0
         self._doubt = 0.0
         self._situation: _Situation | None = None
@@ -141,10 +141,13 @@ class Auto:
         if self._situation is None:
             # What the last decision itself changed is not a change of the traffic.
             self._situation = situation
-        changed = situation.differs(self._situation)
+        # Other traffic is worth a comparison at once; a machine's mood, which looks like another model, is not.
+        other_traffic = situation.has_other_traffic_than(self._situation)
+        changed = other_traffic or situation.is_faster_or_slower_than(self._situation)
         if changed:
             self._pause, self._doubt = _SHORTEST_PAUSE, 0.0
-        if now < self._next and not (changed and now >= self._not_before):
+        allowed = now >= self._filling_until and (other_traffic or now >= self._penance_until)
+        if now < self._next and not (changed and allowed):
             self._rest()
         elif self.pays or self._repeat_rate >= _FEW_REPEATS or self._pause >= _LONGEST_PAUSE:
             self._ratios = []
@@ -164,7 +167,7 @@ class Auto:
         answers, took = self._answers, now - self._since
         repeats = self._repeats.taken(now)
         if repeats is not None:
-            self._repeat_rate += answers / (answers + _WEIGHT) * (repeats - self._repeat_rate)
+            self._repeat_rate += answers / (answers + _ANSWERS_TO_BELIEVE) * (repeats - self._repeat_rate)
         if self._predictions:
             self._predict = _moved(self._predict, self._predicted / self._predictions)
             self._predicted = self._predictions = 0.0
@@ -243,8 +246,8 @@ class Auto:
         if not changed:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._doubt = 0.0 if self.pays else self._doubt
-            self._not_before = now + min(self._lost / _LOST_SHARE, _LONGEST_PENANCE)
-            self._next = max(now + max(self._pause, self._doubt), self._not_before)
+            self._penance_until = now + min(self._lost / _LOST_SHARE, _LONGEST_PENANCE)
+            self._next = max(now + max(self._pause, self._doubt), self._penance_until)
             return
         self.pays = not self.pays
         log.info(
@@ -255,7 +258,7 @@ class Auto:
         )
         self._pause = _SHORTEST_PAUSE
         if self.pays:
-            self._next = self._not_before = now + _FILLING_SECONDS
+            self._next = self._filling_until = now + _FILLING_SECONDS
         else:
             self._doubt = min(max(3 * self._doubt, _SHORTEST_DOUBT), _LONGEST_DOUBT)
             self._next = now + self._doubt
@@ -263,35 +266,6 @@ class Auto:
     def _begin_counting(self, now: float) -> None:
         self._answers = self._lookups = self._hits = 0
         self._since = now
-
-
-class _Repeats:
-    """Counts keys that came lately: in this generation of keys or the one before."""
-
-    def __init__(self, ttl: float) -> None:
-        self._ttl = ttl
-        self._young: set[int] = set()
-        self._old: set[int] = set()
-        self._turned = 0.0
-        self._counted = self._repeated = 0
-
-    def count(self, key: Hashable) -> None:
-        mark = hash(key)
-        self._counted += 1
-        if mark in self._young:
-            self._repeated += 1
-            return
-        if mark in self._old:
-            self._repeated += 1
-        self._young.add(mark)
-
-    def taken(self, now: float) -> float | None:
-        """The share of repeated keys since the last time."""
-        if len(self._young) >= _REMEMBERED or (self._ttl and now - self._turned > self._ttl / 2):
-            self._old, self._young, self._turned = self._young, set(), now
-        counted, repeated = self._counted, self._repeated
-        self._counted = self._repeated = 0
-        return repeated / counted if counted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +276,13 @@ class _Situation:
     predict: float
     rate: float
 
-    def differs(self, other: _Situation) -> bool:
-        """Whether by so much that the comparison may come out otherwise."""
-        return (
-            abs(self.repeat_rate - other.repeat_rate) > 0.1
-            or _apart(self.predict, other.predict) > 2
-            or _apart(self.rate, other.rate) > 4
-        )
+    def has_other_traffic_than(self, other: _Situation) -> bool:
+        """Whether requests repeat so much more or less that the comparison may come out otherwise."""
+        return abs(self.repeat_rate - other.repeat_rate) > 0.1
+
+    def is_faster_or_slower_than(self, other: _Situation) -> bool:
+        """Whether the model or the callers are, by so much."""
+        return _apart(self.predict, other.predict) > 2 or _apart(self.rate, other.rate) > 4
 
 
 def _moved(mean: float, value: float) -> float:
