@@ -14,8 +14,8 @@ def render(sections: list[Section], bench: Bench, command: str) -> str:
     """Everything that was measured, as Markdown."""
     figures = {name: value for section in sections for name, value in section.figures.items()}
     troubles = [f"- {section.title}: {trouble}" for section in sections for trouble in section.troubles]
-    parts = [f"`{command}`: {machine.description()}", *bench.verdicts, _predicts(bench)]
-    parts += ["### Targets", _markdown(targets(figures, bench))]
+    parts = [f"`{command}`: {machine.description()}", *bench.verdicts]
+    parts += ["### Targets", _markdown(targets(figures))]
     parts += ["### What went wrong in this run", "\n".join(troubles)] if troubles else []
     title = ""
     for section in sections:
@@ -30,12 +30,6 @@ def keep(text: str) -> None:
     before, rest = DOCUMENT.read_text().split(BEGIN)
     _, after = rest.split(END)
     DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-def _predicts(bench: Bench) -> str:
-    models = (bench.regression, bench.forest)
-    told = " and ".join(f"{model.name} {model.predict_us:,.0f} µs" for model in models)
-    return f"scikit-learn's own `predict` of one row, in a loop without a server: {told}."
 
 
 def _markdown(table: Table) -> str:

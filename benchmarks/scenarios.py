@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.candidates import AML, FASTAPI, FASTAPI_ALONE, FLOOR, HELLO, azureml, fastapi, floor, hello, ours
 from benchmarks.load import Load
 from benchmarks.measure import Outcome, measure
-from benchmarks.models import Trained
+from benchmarks.models import Trained, own_predict_us
 from benchmarks.plan import Bench, Section, Table
 from benchmarks.processes import Peer, Running, up
 
@@ -18,6 +18,8 @@ ORIGINAL = "scoring, original form"
 ROWS = "scoring, keys by row"
 OFF = "scoring, no cache"
 OFF_ORIGINAL = "scoring, original form, no cache"
+# What the forest's own predict takes for one row, in µs, among the figures.
+OWN_FOREST = "RandomForest, 500 trees/own predict"
 # Those that answer without looking anything up, whatever was asked before.
 _NEVER_HIT = {OFF: 0.0, OFF_ORIGINAL: 0.0}
 _ONE_ROW = (DICT, PLAIN, ORIGINAL, OFF, FASTAPI, FASTAPI_ALONE, AML)
@@ -67,7 +69,19 @@ def regression(bench: Bench, only: frozenset[str]) -> Iterator[Section]:
 
 def forest(bench: Bench, only: frozenset[str]) -> Iterator[Section]:
     """All that is asked of the forest."""
-    yield from _group("RandomForest, 500 trees", bench, FOREST, only, _forest_peers)
+    for section in _group("RandomForest, 500 trees", bench, FOREST, only, _forest_peers):
+        if section.key == "misses":
+            bench.say("RandomForest: its own predict")
+            took = own_predict_us(bench.forest, asked=60)
+            section.figures[OWN_FOREST] = took
+            section.tables.append(
+                Table(
+                    "Its own predict, one row, in a loop without a server",
+                    ["", "ms"],
+                    [["median", f"{took / 1e3:.1f}"]],
+                )
+            )
+        yield section
 
 
 def _regression_peers(bench: Bench) -> tuple[Peer, ...]:
