@@ -1,5 +1,6 @@
 """A small package and the folder it is put together in."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,18 @@ def spec_with(**more: Any) -> Spec:
 
 
 def make(destination: Path, *, spec: Spec = SPEC, parts: Parts = PARTS, **sources: Any) -> str:
-    """Assemble a package from the scoring image's own files and a model of five bytes; returns its digest."""
-    model = destination.parent / "model.joblib"
+    """Assemble a package from a copy of the scoring image and a model of five bytes; returns its digest.
+
+    The packages of one folder are made from one copy, which nobody works on meanwhile.
+    """
+    model, copy = destination.parent / "model.joblib", destination.parent / "scoring_image"
     model.write_bytes(b"model")
+    if not copy.exists():
+        shutil.copytree(SCORING_ROOT, copy)
     destination.mkdir()
     return assemble(
         destination=destination,
-        sources=Sources(scoring_root=SCORING_ROOT, model=model, **sources),
+        sources=Sources(scoring_root=copy, model=model, **sources),
         spec=spec,
         parts=parts,
     )
