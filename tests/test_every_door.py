@@ -107,7 +107,7 @@ PAGES: dict[str, Door] = {
     "deployments/<slug:name>/cache/compare/": Door({"POST": TESTER}, inputs=True),
     "deployments/<slug:name>/cache/delete/": act(DEPLOYER, match="*"),
     "deployments/<slug:name>/cache/epoch/": form(DEPLOYER),
-    "deployments/<slug:name>/kept/": Door({"GET": VIEWER, "POST": DEPLOYER}, body={"days": 7}),
+    "deployments/<slug:name>/cache/kept/": Door({"GET": VIEWER, "POST": DEPLOYER}, body={"days": 7}),
     "runs/<int:run_id>/": look(VIEWER),
     "runs/<int:run_id>/log/": look(VIEWER),
     "runs/<int:run_id>/log.txt": look(VIEWER),

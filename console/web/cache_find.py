@@ -15,12 +15,13 @@ from console.web.invoke_input import BadInput, read_json
 from console.web.pages import page
 from deployments.cache.keys import KeySpace
 from deployments.domain.errors import ConsoleError, NotAllowed, NotFound
-from deployments.models import Deployment
+from deployments.models import Deployment, Invocation
 from deployments.services import access, inputs, invocations
 from deployments.services.access import Actor, Verb
 from deployments.services.inputs import Kept
 
-HISTORY_SHOWN = 12
+HISTORY_SHOWN = 6
+HISTORY_LOOKED_AT = 60
 KEYS_SHOWN = 50
 
 
@@ -71,11 +72,23 @@ def _page(
 ) -> HttpResponse:
     shown = {
         **frame(actor, found, _("Find and erase an input")),
-        "recent": invocations.history(actor=actor, deployment=found, everyone=True)[:HISTORY_SHOWN],
+        "recent": _recent(actor, found),
         "keeps_rows": inputs.keeps_rows(found),
         **context,
     }
     return render(request, "cache/find.html", shown, status=status)
+
+
+def _recent(actor: Actor, found: Deployment) -> list[Invocation]:
+    """The newest calls, each input once."""
+    seen: list[Any] = []
+    calls: list[Invocation] = []
+    for call in invocations.history(actor=actor, deployment=found, everyone=True)[:HISTORY_LOOKED_AT]:
+        body = call.request.get("body")
+        if body is not None and body not in seen:
+            seen.append(body)
+            calls.append(call)
+    return calls[:HISTORY_SHOWN]
 
 
 def _from_history(request: HttpRequest, actor: Actor, found: Deployment) -> str:

@@ -71,7 +71,7 @@ GROUPS: tuple[Group, ...] = (
                 _("Cache inspector"),
                 "cache",
                 "web:pick_cache",
-                covers=frozenset({"cache", "cache_find", "cache_delete", "cache_epoch"}),
+                covers=frozenset({"cache", "cache_find", "cache_erase", "cache_delete", "cache_epoch", "kept"}),
             ),
         ),
     ),

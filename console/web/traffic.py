@@ -24,6 +24,7 @@ DAY = 1440
 SPANS = ((60, "1h"), (DAY, "24h"), (7 * DAY, "7d"))
 KEPT_SECONDS = 15  # a page that is reloaded does not ask every cache again
 MOST_AT_ONCE = 30
+ENOUGH = 200  # answers, to say of a cache that it does not pay
 X_LABELS = 5
 
 
@@ -177,9 +178,9 @@ def _around(of: CacheStatistics) -> str:
 
 
 def _saving(of: CacheStatistics) -> str:
-    if of.saved.seconds < 0:
+    if of.saved.seconds < 0 and of.hits + of.misses >= ENOUGH:
         return _("the cache costs more than it saves: try the policy auto")
-    if of.saved.share is None:
+    if of.saved.share is None or of.saved.seconds < 0:
         return _("nothing yet")
     return _("%(share)s%% of the model's time") % {"share": _percent(of.saved.share)}
 

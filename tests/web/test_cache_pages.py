@@ -176,7 +176,7 @@ def test_an_input_of_the_history_is_taken_and_erased(client: Client, keys: list[
 
 
 def test_what_is_kept_is_told_and_how_long_calls_are(client: Client, digits: Deployment, keys: list[str]) -> None:
-    page = f"/deployments/{digits.name}/kept/"
+    page = f"{PAGE}kept/"
     text = client.get(page).content.decode()
     assert "whole, as it was sent" in text
     assert "digest of the input" in text
@@ -198,7 +198,7 @@ def test_what_is_kept_is_told_and_how_long_calls_are(client: Client, digits: Dep
 )
 def test_what_the_definition_keeps_is_said(client: Client, cache: dict[str, Any], said: str) -> None:
     made = factories.deployment("other", cache=cache)
-    assert said in client.get(f"/deployments/{made.name}/kept/").content.decode()
+    assert said in client.get(f"/deployments/{made.name}/cache/kept/").content.decode()
 
 
 def test_where_calls_are_not_kept_a_comparison_is_told_at_once(
