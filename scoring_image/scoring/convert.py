@@ -29,8 +29,6 @@ from scoring.proof_rows import Value, chunks, count, part
 from scoring.sessions import open_session
 from scoring.trees import Forest, forest_of
 
-CPU_SECONDS = 60.0
-
 # Converters need one to two kilobytes of memory for a node of a tree.
 MOST_NODES = 1_000_000
 
@@ -50,6 +48,19 @@ class _TooSlowError(BaseException):
 
 def main(arguments: Sequence[str]) -> int:
     """Print one line of JSON; 0 with the verdict, 1 with `error` where the model cannot be opened."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        told: dict[str, Any] = {"ok": True, **verdict_of(arguments)}
+    except OpenError as error:
+        told = {"ok": False, "error": error.as_dict()}
+    with os.fdopen(answers, "w") as out:
+        out.write(json.dumps(told, allow_nan=False) + "\n")
+    return 0 if told["ok"] else 1
+
+
+def verdict_of(arguments: Sequence[str]) -> Verdict:
+    """The verdict that the command line asks for. Raises OpenError."""
     parser = argparse.ArgumentParser(prog="python -m scoring.convert", description=__doc__)
     parser.add_argument("--package-model", type=Path, required=True)
     parser.add_argument("--format", choices=FORMATS, required=True)
@@ -59,20 +70,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--execution", choices=("auto", "onnx"), default="auto", help="onnx: accepted even if it is not faster"
     )
+    parser.add_argument("--seconds", type=float, default=60.0, help="processor time to convert and compare in")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        told: dict[str, Any] = {"ok": True, **_verdict(options)}
-    except OpenError as error:
-        told = {"ok": False, "error": error.as_dict()}
-    with os.fdopen(answers, "w") as out:
-        out.write(json.dumps(told, allow_nan=False) + "\n")
-    return 0 if told["ok"] else 1
-
-
-def _verdict(options: argparse.Namespace) -> Verdict:
     if options.format == "onnx":
         return refused("already_onnx", "The model was uploaded as ONNX, so there is nothing to convert.")
     warnings.simplefilter("ignore")
@@ -81,13 +81,13 @@ def _verdict(options: argparse.Namespace) -> Verdict:
     given = options.description
     described = json.loads(given.read_bytes()) if given else describe(options.package_model, **how)
     previous = signal.signal(signal.SIGPROF, _too_slow)
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, options.seconds)
     try:
         return convert(model, options.method, described, options.out, faster_only=options.execution == "auto")
     except _TooSlowError:
         return refused(
             "too_slow",
-            f"Converting the model and comparing the forms took more than {CPU_SECONDS:.0f} s of processor time.",
+            f"Converting the model and comparing the forms took more than {options.seconds:g} s of processor time.",
         )
     except MemoryError:
         return refused("too_large", "Converting the model took more memory than it may have.")

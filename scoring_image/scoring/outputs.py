@@ -47,7 +47,7 @@ def _hook(value: Any) -> Any:
     if plain is value:
         if isinstance(value, date | time):
             return value.isoformat()
-        raise TypeError(f"a {type(value).__name__} cannot be sent as JSON")
+        raise TypeError(f"an object of {type(value).__name__} cannot be sent as JSON")
     return plain
 
 

@@ -24,6 +24,8 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
@@ -60,6 +62,8 @@ def register() -> None:
         _replace(kind, _forest_regressor, lambda _: True)
     _replace(HistGradientBoostingClassifier, _histogram_classifier, lambda _: True)
     _replace(HistGradientBoostingRegressor, _histogram_regressor, lambda _: True)
+    _replace(GradientBoostingClassifier, _gradient_classifier, _plain_start)
+    _replace(GradientBoostingRegressor, _boosted_regressor, _plain_start)
     _replace(IsolationForest, _isolation_forest, lambda _: True)
 
 
@@ -331,11 +335,17 @@ def _histogram_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _histogram_classifier(scope: Any, operator: Any, container: Any) -> None:
-    model, graph = operator.raw_operator, _Graph(scope, container)
+    graph = _Graph(scope, container)
     raw = _histogram_sum(graph, operator)
+    _boosted_classifier(graph, operator, container, raw, width=int(operator.raw_operator.n_trees_per_iteration_))
+
+
+def _boosted_classifier(graph: _Graph, operator: Any, container: Any, raw: str, *, width: int) -> None:
+    """Labels, and probabilities or the raw scores themselves, from the sums of one tree or more a stage."""
+    model = operator.raw_operator
     label, scores = (output.full_name for output in operator.outputs)
     as_scores = container.get_options(model, {"raw_scores": False})["raw_scores"]
-    if model.n_trees_per_iteration_ == 1:
+    if width == 1:
         chosen = _positive(graph, raw)
         second = raw if as_scores else graph.add("Sigmoid", [raw])
         one = graph.constant([1.0], _DOUBLE)
@@ -345,6 +355,36 @@ def _histogram_classifier(scope: Any, operator: Any, container: Any) -> None:
         chosen = graph.add("ArgMax", [raw], axis=1, keepdims=0)
         graph.add("Identity" if as_scores else "Softmax", [raw], scores, **({} if as_scores else {"axis": 1}))
     _name(graph, model, chosen, label)
+
+
+def _plain_start(model: Any) -> bool:
+    """Whether gradient boosting begins with constants, and turns its sums into probabilities in the usual way."""
+    usual = type(model._loss).__name__ != "ExponentialLoss"
+    return usual and (model.init is None or (isinstance(model.init, str) and model.init == "zero"))
+
+
+def _boosted_sum(graph: _Graph, operator: Any) -> str:
+    model = operator.raw_operator
+    trees, targets = [], []
+    for stage in model.estimators_:
+        for target, member in enumerate(stage):
+            value = np.asarray(member.tree_.value, dtype=np.float64)[:, 0, 0]
+            trees.append(_tree(member, value * model.learning_rate))
+            targets.append(target)
+    summed = _sum(graph, graph.compared(operator, rounded=True), trees, targets, model.estimators_.shape[1])
+    start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32))
+    return graph.add("Add", [summed, graph.constant(np.ravel(start), _DOUBLE)], version=14)
+
+
+def _boosted_regressor(scope: Any, operator: Any, container: Any) -> None:
+    graph = _Graph(scope, container)
+    _finish(graph, operator, _boosted_sum(graph, operator))
+
+
+def _gradient_classifier(scope: Any, operator: Any, container: Any) -> None:
+    graph = _Graph(scope, container)
+    raw = _boosted_sum(graph, operator)
+    _boosted_classifier(graph, operator, container, raw, width=operator.raw_operator.estimators_.shape[1])
 
 
 def _positive(graph: _Graph, score: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import json
 import os
 import subprocess
@@ -12,13 +14,26 @@ from typing import Any
 
 import joblib
 import msgspec
+import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from scoring.convert import convert
+from scoring.convert import convert, verdict_of
 from scoring.describe import describe
 from scoring.onnx_form import OnnxForm, Outputs
+from scoring.proof import compare
+from scoring.proof_rows import chunks
 from scoring.sessions import open_session
+from scoring.trees import forest_of
 from tests.scoring.processes import SCORING_IMAGE
 
 Convert = Callable[..., dict[str, Any]]
@@ -61,12 +76,86 @@ def test_the_command_prints_a_verdict_and_writes_the_form(tmp_path: Path, digits
 
 
 def test_what_has_no_converter_is_said(converted: Convert, wine: Any) -> None:
-    labels = wine[0].predict(wine[1])
+    verdict = converted(importlib.import_module("unknown").OwnRegressor().fit(wine[1], wine[1][:, 0]))
+    assert (verdict["accepted"], verdict["code"], verdict["gain"]) == (False, "no_converter", None)
+    assert "OwnRegressor" in verdict["reason"]
 
-    class Own(LogisticRegression):  # type: ignore[misc]
-        pass
 
-    Own.__qualname__, Own.__module__ = "Own", __name__
-    globals()["Own"] = Own
-    verdict = converted(Own().fit(wine[1][:, :2], labels))
-    assert (verdict["accepted"], verdict["code"]) == (False, "no_converter")
+@pytest.mark.parametrize(
+    ("form", "exact", "code", "says"),
+    [
+        (lambda rows: rows[:, 0] + 1e-7, False, "equal", "answers as the original on all 148 rows"),
+        (lambda rows: rows[:, 0] + 1e-3, False, "scores_differ", "on 148 of 148 rows, by up to 0.001"),
+        (lambda rows: rows[:, 0] + 1e-7, True, "labels_differ", "other labels than the original on 148 of 148 rows"),
+        (lambda rows: rows, False, "shape_differs", "another shape than the original's on 148 of 148 rows"),
+        (lambda rows: np.full(len(rows), np.nan), False, "scores_differ", "by up to inf"),
+        (lambda rows: refusing(rows, 0.5), False, "refusals_differ", "Only one of the original and the ONNX form"),
+    ],
+)
+def test_what_differs_is_found_and_said(form: Any, exact: bool, code: str, says: str) -> None:
+    rows = np.linspace(0.0, 1.0, 200).reshape(100, 2)
+    # The first rows are asked once more, one by one.
+    finding = compare(lambda rows: rows[:, 0], form, [rows], exact=exact)
+    assert (finding.code, says in finding.sentence()) == (code, True), finding.sentence()
+
+
+def refusing(rows: Any, beyond: float) -> Any:
+    if (rows[:, 0] > beyond).any():
+        raise ValueError("too large")
+    return rows[:, 0]
+
+
+def test_both_may_refuse_the_same_rows() -> None:
+    rows = np.linspace(0.0, 1.0, 200).reshape(100, 2)
+    finding = compare(lambda rows: refusing(rows, 0.5), lambda rows: refusing(rows, 0.5), [rows], exact=False)
+    assert finding.equal
+    finding = compare(lambda rows: refusing(rows, 0.5), lambda rows: refusing(rows, 0.7), [rows], exact=False)
+    assert (finding.code, finding.differing) == ("refusals_differ", 20)
+
+
+def test_a_form_that_is_not_faster_is_taken_only_where_it_is_asked_for(converted: Convert) -> None:
+    # It returns what it is given, which nothing does faster.
+    model = FunctionTransformer().fit(np.eye(3))
+    verdict = converted(model, "transform", faster_only=True)
+    assert (verdict["accepted"], verdict["code"]) == (False, "not_faster")
+    assert verdict["gain"] < 1.2
+    assert converted(model, "transform")["accepted"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomForestClassifier(8, random_state=1),
+        lambda: ExtraTreesClassifier(8, random_state=1),
+        lambda: DecisionTreeRegressor(random_state=1),
+        lambda: HistGradientBoostingClassifier(max_iter=4),
+        lambda: GradientBoostingClassifier(n_estimators=8, random_state=1),
+        lambda: GradientBoostingRegressor(n_estimators=8, random_state=1),
+    ],
+)
+def test_trees_are_equal_to_the_last_threshold(converted: Convert, wine: Any, make: Any, before: bool) -> None:
+    model = make_pipeline(StandardScaler(), make()) if before else make()
+    verdict = converted(model.fit(wine[1], wine[0].predict(wine[1])))
+    assert verdict["accepted"], verdict["reason"]
+    # More rows than are drawn at random: those on the thresholds.
+    assert verdict["rows"] > 2600
+
+
+def test_a_threshold_moved_by_one_step_is_found(wine: Any) -> None:
+    tree = DecisionTreeClassifier(max_depth=4, random_state=0).fit(wine[1], wine[0].predict(wine[1]))
+    moved = copy.deepcopy(tree)
+    root = moved.tree_.threshold
+    root[0] = np.nextafter(np.float32(root[0]), np.float32(np.inf))
+    schema = {"kind": "array", "dtype": "float64", "features": 13, "columns": None, "missing": "refuse"}
+    rows = chunks(tree, {**schema, "example": [wine[1][0].tolist()]}, forest_of(tree), 100)
+    assert compare(tree.predict, moved.predict, rows, exact=True).code == "labels_differ"
+
+
+def test_what_takes_too_long_is_given_up(tmp_path: Path, wine: Any) -> None:
+    joblib.dump(wine[0], tmp_path / "m.joblib")
+    options = ["--package-model", str(tmp_path / "m.joblib"), "--format", "joblib", "--out", str(tmp_path / "o.onnx")]
+    options += ["--seconds", "0.02"]
+    told = verdict_of(options)
+    assert (told["accepted"], told["code"]) == (False, "too_slow")
+    assert not (tmp_path / "o.onnx").exists()
