@@ -9,19 +9,21 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from scoring.errors import ScoringError
+from scoring.errors import ScoringError, try_again
 from scoring.inputs import Asked
 from scoring.settings import Settings
 from scoring.wire import LENGTH, Done, Job, error_of, framed
 
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
+_STEADY_AFTER = 60.0
 _PACKAGE = str(Path(__file__).parents[1])
 
 log = logging.getLogger("scoring")
@@ -44,6 +46,7 @@ class Companion:
         self._encoder = msgspec.msgpack.Encoder()
         self._jobs: dict[int, tuple[bytes, asyncio.Future[Done]]] = {}
         self._number = 0
+        self._over = False
         self._pipe: _Pipe | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,6 +68,8 @@ class Companion:
 
     async def score(self, body: bytes, asked: Asked | None) -> tuple[bytes, float]:
         """The output and the seconds it took. Raises ScoringError."""
+        if self._over:
+            raise try_again("ending", "The model's process ended, and this one ends with it.", "Try again in a moment.")
         self._number += 1
         number = self._number
         frame = framed(self._encoder.encode(Job(number, body, asked)))
@@ -84,11 +89,15 @@ class Companion:
             self._jobs = {number: job for number, job in self._jobs.items() if not job[1].done()}
             for frame, _ in self._jobs.values():
                 pipe.send(frame)
+            since = time.monotonic()
             await pipe.lost
+            if time.monotonic() - since > _STEADY_AFTER:
+                pause = _SHORTEST_PAUSE
             self._pipe = None
             self._drop_first()
             if self._given is not None:
                 log.error("the predictor ended; this process ends with it, to be started again")
+                self._over = True
                 self._fail_all()
                 self._on_end()
                 return

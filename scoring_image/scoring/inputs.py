@@ -7,7 +7,7 @@ A body that fits is read by a typed decoder in one pass. One that does not is re
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Protocol
@@ -17,16 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring import keys
+from scoring.cells import Columns, DoesNotFitError, by_name, in_order, plain, series, typed
 from scoring.errors import too_large
-from scoring.manifest import Column, Input, Limits
+from scoring.manifest import Input, Limits
 from scoring.refusals import refusal
 
 MASK = "***"
 # Of a float64, little-endian; found also where two numbers meet like that, which does no harm.
 _NEGATIVE_ZERO = bytes(7) + b"\x80"
-
-Cells = NDArray[Any] | Sequence[str | None]
-Columns = Sequence[tuple[str, Cells]]
 
 
 class Request:
@@ -147,7 +145,7 @@ class ArrayReader:
         return fields - set(self._masking_names(self._schema.features or 0))
 
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
-        rows = _plain(request.value)
+        rows = plain(request.value)
         if not masked:
             return rows
         names = self._masking_names(request.value.shape[1])
@@ -162,7 +160,7 @@ class ArrayReader:
         return Request(request.value[list(rows)], len(rows), b"")
 
     def body(self, request: Request) -> bytes:
-        return msgspec.json.encode({self._schema.parameter: _plain(request.value)})
+        return msgspec.json.encode({self._schema.parameter: plain(request.value)})
 
     def _packed(self, rows: list[list[float]]) -> bytes | None:
         """The rows' bytes, which costs a third of what an array does; None where it takes an array to tell."""
@@ -179,11 +177,11 @@ class ArrayReader:
         return self._names or tuple(map(str, range(width)))
 
     def _positional(self, row: dict[str, Any]) -> list[float | None]:
-        cells = _by_name(row, self._schema)
+        cells = by_name(row, self._schema)
         if not all(cell.__class__ in (float, int) or cell is None for cell in cells):
-            raise _DoesNotFitError
+            raise DoesNotFitError
         if None in cells and self._schema.missing == "refuse":
-            raise _DoesNotFitError
+            raise DoesNotFitError
         return cells
 
 
@@ -244,13 +242,13 @@ class TableReader:
         schema = self._schema
         try:
             given = self._decoder.decode(body).data
-            rows = [_by_name(row, schema) if row.__class__ is dict else _in_order(row, schema) for row in given]
+            rows = [by_name(row, schema) if row.__class__ is dict else in_order(row, schema) for row in given]
             columns = [
-                (column.name, _typed([row[index] for row in rows], column, column.may_be_missing(schema)))
+                (column.name, typed([row[index] for row in rows], column, column.may_be_missing(schema)))
                 for index, column in enumerate(self._columns)
             ]
             if not all(row[index] in known for index, known in self._closed for row in rows):
-                raise _DoesNotFitError
+                raise DoesNotFitError
         except _UNREADABLE as error:
             raise refusal(body, schema) from error
         _check_count(len(rows), self._max_rows)
@@ -263,7 +261,7 @@ class TableReader:
 
     def stored(self, request: Request, masked: frozenset[str]) -> Any:
         columns = [
-            [MASK] * request.rows if name in masked else _plain(np.asarray(request.value[name]))
+            [MASK] * request.rows if name in masked else plain(np.asarray(request.value[name]))
             for name in request.value
         ]
         names = list(request.value)
@@ -288,11 +286,7 @@ class TableReader:
         return msgspec.json.encode({self._schema.parameter: list(zip(*columns, strict=True))})
 
     def _framed(self, columns: Columns) -> Any:
-        return self._frame({name: _series(cells) for name, cells in columns})
-
-
-class _DoesNotFitError(Exception):
-    """The JSON is of the right outline, but not what this model takes; `refusals` finds the words."""
+        return self._frame({name: series(cells) for name, cells in columns})
 
 
 _UNREADABLE = (
@@ -301,7 +295,7 @@ _UNREADABLE = (
     RecursionError,
     OverflowError,
     ValueError,
-    _DoesNotFitError,
+    DoesNotFitError,
 )
 
 
@@ -317,57 +311,3 @@ def _check_count(count: int, most: int) -> None:
             f"The request holds {count} rows; this function takes up to {most} at once.",
             f"Send them in several requests of up to {most} rows.",
         )
-
-
-def _by_name(row: Mapping[str, Any], schema: Input) -> list[Any]:
-    columns = schema.columns or ()
-    try:
-        cells = [row[column.name] for column in columns]
-    except KeyError:
-        raise _DoesNotFitError from None
-    if len(row) != len(cells) and len(row.keys() - set(schema.ignored)) != len(cells):
-        raise _DoesNotFitError
-    return cells
-
-
-def _in_order(row: list[Any], schema: Input) -> list[Any]:
-    if len(row) != len(schema.columns or ()):
-        raise _DoesNotFitError
-    return row
-
-
-def _typed(cells: list[Any], column: Column, allow_missing: bool) -> Cells:
-    """The column's cells as its dtype: an array, or a list of texts and None."""
-    classes = {cell.__class__ for cell in cells}
-    if None.__class__ in classes:
-        if not allow_missing:
-            raise _DoesNotFitError
-        classes.discard(None.__class__)
-    if column.dtype == "string":
-        if not classes <= {str}:
-            raise _DoesNotFitError
-        return cells
-    if column.dtype == "bool":
-        if not classes <= {bool}:
-            raise _DoesNotFitError
-        return np.array(cells, dtype=np.bool_)
-    if not classes <= {int, float}:
-        raise _DoesNotFitError
-    if column.dtype == "int64":
-        if not all(isinstance(cell, int) or cell.is_integer() for cell in cells):
-            raise _DoesNotFitError
-        return np.array([int(cell) for cell in cells], dtype=np.int64)
-    return np.array(cells, dtype=np.float64) + 0.0
-
-
-def _series(cells: Cells) -> NDArray[Any]:
-    if isinstance(cells, np.ndarray):
-        return cells
-    # Missing text is NaN, as it is in a frame read from a file: scikit-learn's imputers look for that by
-    # default.
-    return np.array([np.nan if cell is None else cell for cell in cells], dtype=object)
-
-
-def _plain(array: NDArray[Any]) -> list[Any]:
-    plain: list[Any] = array.tolist()
-    return plain
