@@ -46,7 +46,7 @@ class ModelForm(StepForm):
         label=_("Upload the model"),
         required=False,
         help_text=_(
-            "A scikit-learn model saved with joblib or pickle. It is stored as it is; the console never opens it."
+            "A model saved with joblib, pickle or skops, or an ONNX file. It is stored as it is and never opened here."
         ),
         widget=forms.FileInput(attrs={"accept": ".joblib,.pkl,.pickle,.skops,.onnx,.gz,.z"}),
     )
