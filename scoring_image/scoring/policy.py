@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from statistics import median
 from typing import Protocol
 
 from scoring.repeats import Repeats
+from scoring.situation import Situation
 from scoring.stats import Verdict
 
 # A block lasts so many seconds, and has so many answers at least.
@@ -57,6 +58,8 @@ _FEW_REPEATS = 0.02
 # How many answers it takes for half of a new share of repeats to be believed, and how much of a new mean is.
 _ANSWERS_TO_BELIEVE = 500
 _MOOD_WEIGHT = 0.15
+# Predictions whose median is their usual time, whatever a few of them had to wait for the core.
+_LATEST = 31
 
 log = logging.getLogger("scoring.cache")
 
@@ -83,6 +86,8 @@ class Auto:
         self._repeats = Repeats(ttl)
         self._predict = 0.0
         self._predicted = self._predictions = 0.0
+        self._latest: deque[float] = deque(maxlen=_LATEST)
+        self._without = 0.0
         self._using = True
         self._measuring = False
         self._under_way = 0
@@ -101,7 +106,7 @@ class Auto:
         self._penance_until = 0.0
         self._lost = 0.0
         self._doubt = 0.0
-        self._situation: _Situation | None = None
+        self._situation: Situation | None = None
 
     def enter(self) -> None:
         """A request has come."""
@@ -128,6 +133,7 @@ class Auto:
         if predict is not None:
             self._predicted += predict
             self._predictions += 1
+            self._latest.append(predict)
         self._left -= 1
         if self._left <= 0:
             self._ended()
@@ -136,7 +142,7 @@ class Auto:
         """A while has passed without a comparison: look whether one is due."""
         now = self._now()
         self._learn(now)
-        situation = _Situation(self._repeat_rate, self._predict, self._rate)
+        situation = Situation(self._repeat_rate, self._predict, self._rate)
         self._next = self._next or now + _SHORTEST_PAUSE
         if self._situation is None:
             # What the last decision itself changed is not a change of the traffic.
@@ -198,8 +204,11 @@ class Auto:
         self._measuring = False
         if self._using and not self.pays and self._lookups:
             missing = self._repeat_rate - self._hits / self._lookups
-            cost = max(cost - max(missing, 0.0) * self._predict, cost / 100)
-        if self._using and self.pays and cost < 0.9 * self._predict:
+            # A prediction's time has in it what other processes took of the core; the blocks' costs have not.
+            cost = max(cost - max(missing, 0.0) * min(self._predict, self._without or inf), cost / 100)
+        if not self._using:
+            self._without = _moved(self._without, cost)
+        if self._using and self.pays and self._latest and cost < 0.9 * median(self._latest):
             # Without the cache, each would take the model at least: no need to make somebody wait for it.
             self._end_comparison(changed=False)
         elif self._first is None:
@@ -234,6 +243,10 @@ class Auto:
 
     def _end_comparison(self, *, changed: bool) -> None:
         self._first = None
+        if self._ratios:
+            log.debug(
+                "policy auto: the other way is %.2f times as dear (%d pairs)", median(self._ratios), len(self._ratios)
+            )
         self._conclude(changed=changed)
         self._repeats.taken(self._now())
         self._begin_counting(self._now())
@@ -251,7 +264,7 @@ class Auto:
             return
         self.pays = not self.pays
         log.info(
-            "policy auto: %s the cache, for that is %.2f times as dear, at %.0f %% repeated requests",
+            "policy auto: %s the cache, which is %.2f times as dear; %.0f %% of requests repeat",
             "using" if self.pays else "not using",
             median(self._ratios),
             100 * self._repeat_rate,
@@ -268,26 +281,5 @@ class Auto:
         self._since = now
 
 
-@dataclass(frozen=True, slots=True)
-class _Situation:
-    """What the last comparison was made under."""
-
-    repeat_rate: float
-    predict: float
-    rate: float
-
-    def has_other_traffic_than(self, other: _Situation) -> bool:
-        """Whether requests repeat so much more or less that the comparison may come out otherwise."""
-        return abs(self.repeat_rate - other.repeat_rate) > 0.1
-
-    def is_faster_or_slower_than(self, other: _Situation) -> bool:
-        """Whether the model or the callers are, by so much."""
-        return _apart(self.predict, other.predict) > 2 or _apart(self.rate, other.rate) > 4
-
-
 def _moved(mean: float, value: float) -> float:
     return mean + _MOOD_WEIGHT * (value - mean) if mean else value
-
-
-def _apart(one: float, other: float) -> float:
-    return max(one, other) / min(one, other) if one and other else 1.0
