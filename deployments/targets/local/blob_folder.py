@@ -8,8 +8,8 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,10 +29,15 @@ class Blob:
     size: int
     modified: float
     stable: bool
+    properties: Mapping[str, str] = field(default_factory=dict)  # as a Blob service keeps them
 
 
 class Changed(Exception):
     """The file is no longer the version that was asked for."""
+
+
+class StoreAway(OSError):
+    """The store cannot be reached, which is no blob's fault."""
 
 
 class BlobFolder:

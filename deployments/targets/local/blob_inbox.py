@@ -10,8 +10,8 @@ from uuid import uuid4
 from ...domain.arrivals import Arrival, Fate, FateState
 from ...domain.blob_paths import SYSTEM, BlobPath, checked_paths
 from ...domain.errors import ConsoleError, NotFound
-from .blob_folder import BlobFolder
-from .blob_source import BLOBS, RECEIPTS
+from .blob_source import RECEIPTS
+from .blob_store import store_of
 from .receipts import State, receipt_of
 
 _MOST_ANSWER_BYTES = 5 * 1024 * 1024
@@ -23,7 +23,7 @@ def put(folder: Path, trigger: Mapping[str, Any], arrival: Arrival) -> str:
     now = datetime.now(UTC)
     name = arrival.name or path_in.fill(dict.fromkeys(path_in.names, f"put-{uuid4().hex[:8]}"), now=now)
     _check(path_in, name)
-    return f"{BlobFolder(folder / BLOBS).write(path_in.container, name, arrival.content)}:{name}"
+    return f"{store_of(folder).write(path_in.container, name, arrival.content)}:{name}"
 
 
 def fate(folder: Path, trigger: Mapping[str, Any], ticket: str) -> Fate:
@@ -38,7 +38,7 @@ def fate(folder: Path, trigger: Mapping[str, Any], ticket: str) -> Fate:
         receipt = receipt_of(folder / RECEIPTS, name)
     except sqlite3.Error:
         receipt = None
-    blobs = BlobFolder(folder / BLOBS)
+    blobs = store_of(folder)
     if receipt is None or receipt.etag != etag:
         there = blobs.find(path_in.container, name)
         if there is None or there.etag != etag:

@@ -15,12 +15,12 @@ from typing import Any
 from ...domain.arrivals import Tally
 from ...domain.blob_paths import BlobPath, checked_paths
 from ...domain.events import as_utc, blob_metadata
-from .blob_folder import Blob, BlobFolder, Changed
+from .blob_folder import Blob, Changed, StoreAway
+from .blob_store import BLOBS, store_of
 from .folders import Folder
 from .invocations import FunctionAddress, NotReached, Outcome
 from .receipts import Receipt, Receipts, State
 
-BLOBS = "blobs"
 RECEIPTS = "receipts.db"
 POISON = "webjobs-blobtrigger-poison"  # the Functions host's name for what it gave up
 MOST_TRIES = 5  # the Functions host's maxDequeueCount of a blob
@@ -46,7 +46,7 @@ class BlobSource:
     ) -> None:
         self._path_in, self._path_out = checked_paths(job["trigger"]["path_in"], job["trigger"]["path_out"])
         self._most_bytes = int(job["most_bytes"])
-        self._folder = BlobFolder(folder.path / BLOBS)
+        self._where = folder.path
         self._receipts_file = folder.path / RECEIPTS
         self._function = function
         self._say = say
@@ -57,10 +57,11 @@ class BlobSource:
         self._lock = Lock()
 
     def open(self) -> None:
+        self._store = store_of(self._where)
         self._receipts = Receipts(self._receipts_file)
         for container in (self._path_in.container, self._path_out.container):
-            self._folder.make(container)
-        self._folder.tidy()
+            self._store.make(container)
+        self._store.tidy()
 
     def take(self, most: int) -> list[Arrived]:
         if not self._found:
@@ -95,8 +96,8 @@ class BlobSource:
         self._waiting = 0
         with self._lock:
             under_way = set(self._under_way)
-        self._folder.make(self._path_in.container)  # somebody may have removed it with what was in it
-        for blob in self._folder.blobs(self._path_in.container):
+        self._store.make(self._path_in.container)  # somebody may have removed it with what was in it
+        for blob in self._store.blobs(self._path_in.container):
             there.add(blob.name)
             values = self._path_in.match(blob.name)
             if values is None or self._is_settled(blob):
@@ -118,14 +119,16 @@ class BlobSource:
         try:
             now = datetime.now(UTC)
             name = self._path_out.fill(item.values, now=now)
-            content = self._folder.read(self._path_in.container, blob)
+            content = self._store.read(self._path_in.container, blob)
             outcome = self._function.invoke(content, self._metadata(item, now))
             if outcome.output is not None:
-                self._folder.write(self._path_out.container, name, outcome.output)
+                self._store.write(self._path_out.container, name, outcome.output)
         except ValueError as error:
             outcome = Outcome(None, failure=str(error), hopeless=True)
         except FileNotFoundError as error:
             raise Changed(blob.name) from error
+        except StoreAway as error:
+            raise NotReached(str(error)) from error
         except OSError as error:
             if error.errno in _FULL:
                 raise NotReached("the disk is full") from error
@@ -160,7 +163,7 @@ class BlobSource:
             "At": as_utc(datetime.now(UTC)),
         }
         name = sha256(f"{blob.name}\0{blob.etag}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        self._folder.write(POISON, f"{name}.json", json.dumps(told, indent=1).encode())
+        self._store.write(POISON, f"{name}.json", json.dumps(told, indent=1).encode())
         self._receipts.put(blob.name, Receipt(blob.etag, State.POISON, tries, reason=reason))
         self._say(f"{self._shown(blob)} is poisoned after {tries} tries: {reason}")
 
@@ -176,7 +179,7 @@ class BlobSource:
             container=self._path_in.container,
             name=blob.name,
             values=item.values,
-            properties={"ETag": blob.etag, "ContentLength": blob.size, "LastModified": changed},
+            properties={**blob.properties, "ETag": blob.etag, "ContentLength": blob.size, "LastModified": changed},
             now=now,
         )
 

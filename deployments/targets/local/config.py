@@ -9,6 +9,7 @@ from typing import Literal
 SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
 
 _PASSED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "HOME", "PATH", "NETRC", "XDG_CACHE_HOME")
+_STORAGE = "AzureWebJobsStorage"  # what the Functions host calls it
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _FROM_PIP = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
@@ -31,10 +32,14 @@ def index_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
 
 @dataclass(frozen=True)
 class LocalConfig:
-    """The local target's settings. `root` belongs to it alone; `scoring_root` holds the scoring image's files."""
+    """The local target's settings. `root` belongs to it alone; `scoring_root` holds the scoring image's files.
+
+    `storage` is the connection string of a Blob service that takes the place of folders of blobs; empty for none.
+    """
 
     root: Path
     scoring_root: Path
     enabled: bool = True
     sandbox: SandboxChoice = "auto"
+    storage: str = field(default_factory=lambda: os.environ.get(_STORAGE, ""), repr=False)
     index_env: Mapping[str, str] = field(default_factory=index_environment, repr=False)

@@ -11,9 +11,10 @@ from ...domain.spec import BlobTrigger, HttpTrigger, Spec, digest_of
 from ...packaging.functions import function_folder
 from . import blob_inbox, children, message_inbox
 from .blob_source import POISON, containers
+from .blob_store import CONNECTION
 from .bus import MOST_DELIVERIES
 from .children import Look, Phase
-from .folders import read_json
+from .folders import read_json, write_atomic
 from .logs import tail
 from .queue import KEY as QUEUE
 from .resource import LocalResource
@@ -44,6 +45,7 @@ class LocalTrigger(LocalResource):
                 "trigger": self.spec.trigger.model_dump(mode="json"),
                 "most_bytes": self.spec.input.max_body_bytes,
                 "queue": ctx.outputs.get(QUEUE, {}).get("socket", ""),
+                **({"store": "service"} if self._is_in_service else {}),
                 "generation": ctx.generation,
             }
         )
@@ -54,8 +56,9 @@ class LocalTrigger(LocalResource):
         trigger = self.spec.trigger
         if isinstance(trigger, BlobTrigger):
             return {
-                "reads": f"{trigger.path_in}, a folder on this machine",
+                "reads": trigger.path_in,
                 "writes": trigger.path_out,
+                "where": "a Blob service" if self._is_in_service else "folders on this machine",
                 "gives up": f"after 5 tries, told in {POISON}",
                 "on update": "what is under way is finished or tried again; files stay",
             }
@@ -98,6 +101,12 @@ class LocalTrigger(LocalResource):
         if spec is None:
             raise ResourceFailed("This trigger is only remembered: it can be removed, not made.")
         self.refuse_while_ending(children.look(self.folder).phase)
+        self.folder.make()
+        connection = self.folder.path / CONNECTION
+        if self._is_in_service:
+            write_atomic(connection, self.config.storage)
+        else:
+            connection.unlink(missing_ok=True)
         children.spawn(
             self.folder,
             argv=children.module_command("trigger_host", str(self.folder.path)),
@@ -138,6 +147,14 @@ class LocalTrigger(LocalResource):
         told = read_json(self.folder.path / STATUS)
         return Tally(told["waiting"], told["done"], told["poisoned"]) if told else None
 
+    def secrets(self, ctx: Context) -> Mapping[str, str]:
+        connection = self.folder.known_secret(CONNECTION)
+        return {"storage": connection} if connection else {}
+
+    @property
+    def _is_in_service(self) -> bool:
+        return bool(self.config.storage) and self.spec is not None and isinstance(self.spec.trigger, BlobTrigger)
+
     def _job(self) -> Mapping[str, Any]:
         look = children.look(self.folder)
         if look.phase not in (Phase.RUNNING, Phase.ENDED, Phase.STARTING):
@@ -146,7 +163,11 @@ class LocalTrigger(LocalResource):
 
     def _outputs(self, look: Look) -> Outputs:
         trigger = look.job["trigger"]
+        if trigger["kind"] == "blob" and self.folder.known_secret(CONNECTION):
+            service = "in the Blob service of AzureWebJobsStorage"
+            read, written = (str(trigger[path]).partition("/")[0] for path in ("path_in", "path_out"))
+            return {"kind": "blob", "folder_in": f"{read}, {service}", "folder_out": f"{written}, {service}"}
         if trigger["kind"] == "blob":
-            read, written = containers(self.folder.path, trigger["path_in"], trigger["path_out"])
-            return {"kind": "blob", "folder_in": str(read), "folder_out": str(written)}
+            folders = containers(self.folder.path, trigger["path_in"], trigger["path_out"])
+            return {"kind": "blob", "folder_in": str(folders[0]), "folder_out": str(folders[1])}
         return {"kind": "service_bus", "queue_in": trigger["queue_in"], "queue_out": trigger["queue_out"]}
