@@ -12,18 +12,27 @@ from benchmarks.packages import Packages, package
 
 @dataclass(frozen=True)
 class Plan:
-    """Lengths in seconds; `shares` are the hit rates of the policies, `starts` is how often a cold start is timed."""
+    """Bounds on how long the rounds of a part are, in seconds, and how many.
 
-    seconds: int
-    rounds: int
-    short_rounds: int
-    policy_rounds: int
+    `shares` are the hit rates of the policies, `starts` is how often a cold start is timed.
+    """
+
+    most_seconds: int
+    most_rounds: int
     shares: tuple[int, ...]
     starts: int
 
+    def rounds(self, wanted: int) -> int:
+        """As many as wanted, or as the plan allows."""
+        return min(wanted, self.most_rounds)
 
-FULL = Plan(seconds=2, rounds=3, short_rounds=2, policy_rounds=4, shares=(0, 50, 90, 100), starts=5)
-QUICK = Plan(seconds=1, rounds=1, short_rounds=1, policy_rounds=1, shares=(0, 100), starts=1)
+    def seconds(self, wanted: int) -> int:
+        """As long as wanted, or as the plan allows."""
+        return min(wanted, self.most_seconds)
+
+
+FULL = Plan(most_seconds=10, most_rounds=10, shares=(0, 50, 90, 100), starts=5)
+QUICK = Plan(most_seconds=1, most_rounds=1, shares=(0, 100), starts=1)
 
 
 @dataclass(frozen=True)

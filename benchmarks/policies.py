@@ -15,6 +15,7 @@ from benchmarks.processes import Running, up
 POLICIES = ("on", "off", "auto")
 _CONNECTIONS = 8
 _WARM_UP = 2
+_ROUNDS = 3
 # What the spec has as its default.
 LOCAL_MB = 16
 
@@ -61,7 +62,7 @@ def _row(bench: Bench, section: Section, case: Case, share: int, running: list[R
         rows=bench.rows,
         connections=_CONNECTIONS,
         seconds=case.times,
-        rounds=bench.plan.policy_rounds,
+        rounds=bench.plan.rounds(_ROUNDS),
         say=bench.say,
         warm_up={"auto": _WARM_UP},
         expected={"off": 0.0, "auto": None},

@@ -29,36 +29,35 @@ _BATCHES = (PLAIN, ROWS, OFF, FASTAPI, FASTAPI_ALONE, AML)
 
 @dataclass(frozen=True)
 class Scenario:
-    """`key` is its name for --only; `short` ones get fewer rounds of one second."""
+    """`key` is its name for --only; rounds are of so many seconds."""
 
     key: str
     title: str
     load: Load
     peers: tuple[str, ...]
     connections: tuple[int, ...] = (4, 32)
-    short: bool = False
+    seconds: int = 1
+    rounds: int = 2
 
 
 REGRESSION = (
-    Scenario("hits", "Hits", Load(100), (HELLO, FLOOR, *_ONE_ROW)),
-    Scenario("misses", "Misses", Load(0), (PLAIN, ORIGINAL, OFF, OFF_ORIGINAL, FASTAPI, FASTAPI_ALONE, AML)),
-    Scenario("mixed", "90 % hits, 10 % misses", Load(90), _ONE_ROW),
-    Scenario("single", "One connection, hits", Load(100), (FLOOR, DICT, PLAIN, FASTAPI, AML), (1,), short=True),
-    Scenario("single", "One connection, misses", Load(0), (PLAIN, ORIGINAL, FASTAPI, AML), (1,), short=True),
-    Scenario("batches", "Batches of 100, new", Load(0, 32, 100), _BATCHES, (4,), short=True),
-    Scenario("batches", "Batches of 100, the same again", Load(100, 16, 100), _BATCHES, (4,), short=True),
-    Scenario(
-        "batches", "Batches of 100, half the rows known", Load(50, 1600, 100, "mixed"), _BATCHES, (4,), short=True
-    ),
+    Scenario("hits", "Hits", Load(100), (HELLO, FLOOR, DICT, PLAIN, OFF, FASTAPI, AML), seconds=2, rounds=3),
+    Scenario("misses", "Misses", Load(0), (PLAIN, ORIGINAL, OFF, OFF_ORIGINAL, FASTAPI, FASTAPI_ALONE, AML), rounds=3),
+    Scenario("mixed", "90 % hits, 10 % misses", Load(90), _ONE_ROW, rounds=3),
+    Scenario("single", "One connection, hits", Load(100), (FLOOR, DICT, PLAIN, FASTAPI, AML), (1,)),
+    Scenario("single", "One connection, misses", Load(0), (PLAIN, ORIGINAL, FASTAPI, AML), (1,)),
+    Scenario("batches", "Batches of 100, new", Load(0, 32, 100), _BATCHES, (4,)),
+    Scenario("batches", "Batches of 100, the same again", Load(100, 16, 100), _BATCHES, (4,)),
+    Scenario("batches", "Batches of 100, half the rows known", Load(50, 1600, 100, "mixed"), _BATCHES, (4,)),
 )
 _FOREST = (PLAIN, ORIGINAL, OFF, FASTAPI, FASTAPI_ALONE, AML)
 _FOREST_BATCHES = (PLAIN, ROWS, ORIGINAL, FASTAPI)
 FOREST = (
-    Scenario("misses", "Misses", Load(0), _FOREST),
-    Scenario("mixed", "90 % hits, 10 % misses", Load(90, 100), _FOREST, (8,)),
-    Scenario("batches", "Batches of 100, new", Load(0, 8, 100), _FOREST_BATCHES, (4,), short=True),
-    Scenario("batches", "Batches of 100, the same again", Load(100, 8, 100), _FOREST_BATCHES, (4,), short=True),
-    Scenario("batches", _HALF_KNOWN, Load(50, 800, 100, "mixed"), _FOREST_BATCHES, (4,), short=True),
+    Scenario("misses", "Misses", Load(0), _FOREST, seconds=2),
+    Scenario("mixed", "90 % hits, 10 % misses", Load(90, 60), _FOREST, (8,), seconds=2),
+    Scenario("batches", "Batches of 100, new", Load(0, 8, 100), _FOREST_BATCHES, (4,)),
+    Scenario("batches", "Batches of 100, the same again", Load(100, 8, 100), _FOREST_BATCHES, (4,)),
+    Scenario("batches", _HALF_KNOWN, Load(50, 800, 100, "mixed"), _FOREST_BATCHES, (4,)),
 )
 
 
@@ -150,8 +149,8 @@ def _measured(bench: Bench, section: Section, scenario: Scenario, running: list[
             load=scenario.load,
             rows=bench.rows,
             connections=connections,
-            seconds=1 if scenario.short else plan.seconds,
-            rounds=plan.short_rounds if scenario.short else plan.rounds,
+            seconds=plan.seconds(scenario.seconds),
+            rounds=plan.rounds(scenario.rounds),
             say=bench.say,
             expected=_NEVER_HIT,
         )

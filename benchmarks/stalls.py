@@ -12,8 +12,8 @@ from benchmarks.processes import up
 
 OURS = "scoring, original form"
 CONNECTIONS = (4, 8)
-_SECONDS = 3
-_KNOWN = 100
+_SECONDS, _ROUNDS = 3, 2
+_KNOWN = 40
 
 
 def stalls(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
@@ -33,7 +33,7 @@ def stalls(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
                     rows=bench.rows,
                     connections=connections,
                     seconds=_SECONDS,
-                    rounds=bench.plan.short_rounds,
+                    rounds=bench.plan.rounds(_ROUNDS),
                     say=bench.say,
                 )
                 for share in (100, 90)
