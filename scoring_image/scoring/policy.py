@@ -99,7 +99,8 @@ class Auto:
         self._repeat_rate = 0.0
         self._block = _SMALLEST_BLOCK
         self._first: float | None = None
-        self._ratios: list[float] = []
+        self._ratios: deque[float] = deque(maxlen=4 * _MOST_PAIRS)
+        self._pairs = 0
         self._pause = _SHORTEST_PAUSE
         self._next = 0.0
         self._filling_until = 0.0
@@ -156,7 +157,10 @@ class Auto:
         if now < self._next and not (changed and allowed):
             self._rest()
         elif self.pays or self._repeat_rate >= _FEW_REPEATS or self._pause >= _LONGEST_PAUSE:
-            self._ratios = []
+            if changed or self._pairs < _MOST_PAIRS:
+                # Only where the last comparison found nothing plain, this one goes on with what it had.
+                self._ratios.clear()
+            self._pairs = 0
             self._lost = 0.0
             self._try(self.pays)
         else:
@@ -219,6 +223,7 @@ class Auto:
             used, other = (self._first, cost) if self._using != self.pays else (cost, self._first)
             self._first = None
             self._ratios.append(other / used)
+            self._pairs += 1
             self._lost += max(other - used, 0.0) * self._answers
             better = self._found()
             if better is None:
@@ -229,7 +234,7 @@ class Auto:
     def _found(self) -> bool | None:
         """Whether the other way is better; None while that is not plain."""
         ratios = self._ratios
-        if len(ratios) < _FEWEST_PAIRS:
+        if self._pairs < _FEWEST_PAIRS:
             return None
         middle = median(ratios)
         error = _ERROR_OF_MEDIAN * median(abs(ratio - middle) for ratio in ratios) / sqrt(len(ratios))
@@ -237,7 +242,7 @@ class Auto:
             return False
         if middle + _PLAIN * error < _BETTER:
             return True
-        if len(ratios) < _MOST_PAIRS:
+        if self._pairs < _MOST_PAIRS:
             return None
         return middle < _BETTER and sum(ratio < 1 for ratio in ratios) >= _AGREEING * len(ratios)
 
@@ -263,6 +268,7 @@ class Auto:
             self._next = max(now + max(self._pause, self._doubt), self._penance_until)
             return
         self.pays = not self.pays
+        self._pairs = 0
         log.info(
             "policy auto: %s the cache, which is %.2f times as dear; %.0f %% of requests repeat",
             "using" if self.pays else "not using",
