@@ -44,21 +44,27 @@ def main(arguments: list[str]) -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:4.0f} s] {text}", file=sys.stderr, flush=True)
 
-    # An end from outside ends what was started, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # An end from outside ends what was started, too, and what is measured so far is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         machine.check()
         bench = _prepared(QUICK if chosen.quick else FULL, say)
     except machine.CannotMeasureError as error:
         print(error, file=sys.stderr)
         return 2
-    sections = _measured(bench, only, say)
+    sections: list[Section] = []
+    try:
+        _measure(bench, only, sections)
+        whole = True
+    except KeyboardInterrupt:
+        say("!! ended from outside: what follows is not all")
+        whole = False
     text = report.render(sections, bench, " ".join(["benchmarks/run", *arguments]))
     print(text)
-    if chosen.write or not (chosen.quick or chosen.only):
+    if whole and (chosen.write or not (chosen.quick or chosen.only)):
         report.keep(text)
         say(f"written into {report.DOCUMENT}")
-    return 1 if any(section.troubles for section in sections) else 0
+    return 0 if whole and not any(section.troubles for section in sections) else 1
 
 
 def _prepared(plan: Plan, say: Callable[[str], None]) -> Bench:
@@ -70,21 +76,19 @@ def _prepared(plan: Plan, say: Callable[[str], None]) -> Bench:
     return Bench(plan, regression, forest, write_rows(), say)
 
 
-def _measured(bench: Bench, only: frozenset[str], say: Callable[[str], None]) -> list[Section]:
-    sections: list[Section] = []
+def _measure(bench: Bench, only: frozenset[str], sections: list[Section]) -> None:
     for part, keys in PARTS:
         if not only & set(keys):
             continue
         try:
-            sections += part(bench, only)
+            for section in part(bench, only):
+                sections.append(section)
         except Exception as error:
             # One part that fails must not cost the others; the report says that it did.
             traceback.print_exc()
-            say(f"!! {part.__name__} failed: {error}")
-            sections.append(
-                Section(keys[0], part.__name__, troubles=[f"not measured: {type(error).__name__}: {error}"])
-            )
-    return sections
+            bench.say(f"!! {part.__name__} failed: {error}")
+            trouble = f"not measured: {type(error).__name__}: {error}"
+            sections.append(Section(keys[0], part.__name__, troubles=[trouble]))
 
 
 if __name__ == "__main__":

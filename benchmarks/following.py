@@ -28,13 +28,13 @@ def following(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
     head = [f"LogisticRegression, original form, {_CONNECTIONS} connections", "seconds", "requests"]
     table = Table(f"Until {_RIGHT} of the last {_LAST} answers are as they should be", head, [])
     section.tables.append(table)
+    yield section
     peer = ours("auto", bench.packages(bench.regression).original, policy="auto", local_mb=LOCAL_MB)
     with up((peer,), section.troubles.append) as running:
         for each in running:
             for name, seconds, requests in asyncio.run(_changes(each.port, each.peer.path)):
                 table.rows.append([name, f"{seconds:.2f}" if seconds < _PATIENCE else "not followed", f"{requests:,}"])
                 section.figures[f"follow/{name}"] = seconds
-    yield section
 
 
 async def _changes(port: int, path: str) -> list[tuple[str, float, int]]:

@@ -61,7 +61,10 @@ class Bench:
 
 @dataclass
 class Section:
-    """One part of the report: tables with their titles, what went wrong, and figures by name for the targets."""
+    """One part of the report: tables with their titles, what went wrong, and figures by name for the targets.
+
+    It is handed over before it is filled, so that what was measured before a failure is told.
+    """
 
     key: str
     title: str

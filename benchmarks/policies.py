@@ -36,12 +36,12 @@ def policies(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
     head = ["", "hits meant", *(f"{policy}, requests/s" for policy in POLICIES), "auto / better"]
     table = Table(f"{_CONNECTIONS} connections, local dict of {LOCAL_MB} MB", head, [])
     section.tables.append(table)
+    yield section
     for case in _cases(bench):
         peers = tuple(ours(policy, case.package, policy=policy, local_mb=LOCAL_MB) for policy in POLICIES)
         with up(peers, section.troubles.append) as running:
             for share in bench.plan.shares if len(running) == len(POLICIES) else ():
                 table.rows.append(_row(bench, section, case, share, running))
-    yield section
 
 
 def _cases(bench: Bench) -> list[Case]:

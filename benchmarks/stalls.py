@@ -22,6 +22,7 @@ def stalls(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
     head = ["RandomForest, original form", "connections", "p50 ms, hits only", "p50 ms, 10 % misses", "times"]
     table = Table("Median latency", head, [])
     section.tables.append(table)
+    yield section
     peers = (ours(OURS, bench.packages(bench.forest).original), fastapi(bench.forest, slow=True))
     with up(peers, section.troubles.append) as running:
         for connections in CONNECTIONS:
@@ -47,4 +48,3 @@ def stalls(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
                     table.rows.append(
                         [name, str(connections), f"{before:.2f}", f"{after:.2f}", f"{after / before:.2f}"]
                     )
-    yield section

@@ -21,6 +21,7 @@ def starts(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
     section = Section("starts", "Cold start and memory")
     table = Table("One process on one core", ["", "to ready, s (median)", "resident, MB", "of its child, MB"], [])
     section.tables.append(table)
+    yield section
     for name, peer in _peers(bench):
         bench.say(f"cold start: {name}")
         took = []
@@ -46,7 +47,6 @@ def starts(bench: Bench, _only: frozenset[str]) -> Iterator[Section]:
                     table.rows.append(
                         [name, f"{median(took):.2f}", f"{main / 1e6:.0f}", f"{child / 1e6:.0f}" if child else ""]
                     )
-    yield section
 
 
 def _peers(bench: Bench) -> Iterator[tuple[str, Peer]]:
