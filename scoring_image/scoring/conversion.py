@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 from sklearn.base import is_classifier
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection._search import BaseSearchCV
 
 from scoring import imputer_converter, tree_converters
@@ -27,6 +29,12 @@ from scoring.trees import Forest
 
 # Outputs in the order in which skl2onnx gives them: labels (or numbers) first, then scores.
 _PLACES = {"predict": 0, "transform": 0, "predict_proba": 1, "decision_function": 1, "score_samples": 2}
+
+# What skl2onnx says of a class that it does not know.
+_NO_CONVERTER = re.compile(r"Unable to find a (?:shape calculator|converter) for type '<class '([^']+)'>'")
+
+# scikit-learn's default token_pattern.
+_USUAL_WORDS = r"(?u)\b\w\w+\b"
 
 _DOUBLE = onnx.TensorProto.DOUBLE
 
@@ -40,12 +48,13 @@ class ConversionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One graph: its output, the table's columns in the order of its inputs, and what rounds numbers first."""
+    """One graph: its output, the table's columns in the order of its inputs, and what is done to values first."""
 
     model: bytes
     output: str
     columns: list[str] | None
     through: Through
+    lower: bool = False
 
 
 Attempt = Callable[[], Candidate]
@@ -68,7 +77,8 @@ def attempts(model: Any, method: str, schema: Description, forest: Forest | None
             for whole in (True, False)
         ]
     if schema["dtype"] == "string":
-        return [partial(_converted, core, method, schema, "float32", None)]
+        core, lower = _in_small_letters(core)
+        return [partial(_converted, core, method, schema, "float32", None, lower=lower)]
     rounds = forest is not None and forest.rounds and not forest.before
     single = partial(_converted, core, method, schema, "float32", "float32")
     double = partial(_converted, core, method, schema, "float64", "float32" if rounds else None)
@@ -83,6 +93,29 @@ def _with_plain_categories(model: Any) -> Any:
         if isinstance(categories, list):
             encoder.categories_ = [_plain(np.asarray(known)) for known in categories]
     return copied
+
+
+def _in_small_letters(model: Any) -> tuple[Any, bool]:
+    """A copy whose vectorizers are given small letters, and whether they are: Python's own, which need no locale."""
+    copied = copy.deepcopy(model)
+    lower = False
+    for vectorizer in _parts(copied):
+        if isinstance(vectorizer, CountVectorizer) and vectorizer.lowercase and vectorizer.preprocessor is None:
+            vectorizer.lowercase, lower = False, True
+            if vectorizer.ngram_range == (1, 1):
+                # They are not in the vocabulary, so that it counts single words the same without them.
+                vectorizer.stop_words = None
+    return copied, lower
+
+
+def _tokens(model: Any) -> dict[int, dict[str, Any]]:
+    """The converter's option for scikit-learn's usual words, which RE2 knows under another name."""
+    usual = {"tokenexp": r"[\p{L}\p{N}_]{2,}"}
+    return {
+        id(part): usual
+        for part in _parts(model)
+        if isinstance(part, CountVectorizer) and part.analyzer == "word" and part.token_pattern == _USUAL_WORDS
+    }
 
 
 def _parts(model: Any) -> Iterator[Any]:
@@ -105,18 +138,28 @@ def _plain(known: NDArray[Any]) -> NDArray[Any]:
 
 
 def _converted(
-    model: Any, method: str, schema: Description, numbers: str, through: Through, *, whole: bool = True
+    model: Any,
+    method: str,
+    schema: Description,
+    numbers: str,
+    through: Through,
+    *,
+    whole: bool = True,
+    lower: bool = False,
 ) -> Candidate:
     """`whole` numbers of a table are int64, as they come, or else floats like the others."""
     failure: Exception | None = None
+    tokens = _tokens(model)
     for options in _options(model, method):
         try:
-            graph = convert_sklearn(model, initial_types=_inputs(schema, numbers, whole=whole), options=options)
+            graph = convert_sklearn(
+                model, initial_types=_inputs(schema, numbers, whole=whole), options={**(options or {}), **tokens}
+            )
         # The converters of many people raise whatever they like.
         except Exception as error:
             failure = failure or error
             continue
-        return _pruned(graph, method, schema, through)
+        return replace(_pruned(graph, method, schema, through), lower=lower)
     raise ConversionError(_said(failure)) from failure
 
 
@@ -190,4 +233,7 @@ def _declare_ensembles(pruned: Any) -> None:
 
 def _said(error: Exception | None) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+    missing = _NO_CONVERTER.search(text)
+    if missing:
+        return f"there is no converter for {missing.group(1).rpartition('.')[2]}"
+    return f"{type(error).__name__}: {text[:200]}"

@@ -163,7 +163,7 @@ def _tried(candidate: Any, original: proof.Call, rows: Callable[[], Iterator[Val
     values = rows()
     first = next(values)
     sample = next(value for value, answer in proof.answers(original, first) if answer is not None)
-    bare = Outputs(candidate.output, columns=candidate.columns, through=candidate.through)
+    bare = Outputs(candidate.output, columns=candidate.columns, through=candidate.through, lower=candidate.lower)
     try:
         session = open_session(candidate.model)
         given = OnnxForm(session, bare).tensor(sample)
@@ -172,7 +172,9 @@ def _tried(candidate: Any, original: proof.Call, rows: Callable[[], Iterator[Val
     outputs = proof.adaptation(original(sample), given, candidate.output)
     if outputs is None:
         return refused("shape_differs", "The ONNX form's answers have another shape than the original's.")
-    outputs = msgspec.structs.replace(outputs, columns=candidate.columns, through=candidate.through)
+    outputs = msgspec.structs.replace(
+        outputs, columns=candidate.columns, through=candidate.through, lower=candidate.lower
+    )
     form = OnnxForm(session, outputs)
     finding = proof.compare(original, form, rows(), exact=exact)
     if not finding.equal:

@@ -23,7 +23,8 @@ class Outputs(msgspec.Struct, frozen=True):
     classes) as a list of arrays; `maps` a list of one {class: score} each row as an array, its columns in the order
     of `classes`. `dtype` is numpy's name of the result's type. `columns` are the table's columns that the session's
     inputs take, in their order; null where one tensor takes whole rows. `through` is the float type that numbers are
-    rounded to first, as the original does itself, and beyond which they are refused.
+    rounded to first, as the original does itself, and beyond which they are refused. `lower` puts texts into small
+    letters first.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Outputs(msgspec.Struct, frozen=True):
     classes: list[Any] | None = None
     columns: list[str] | None = None
     through: Literal["float32"] | None = None
+    lower: bool = False
 
 
 class OnnxForm:
@@ -63,6 +65,8 @@ def _feeder(session: Any, outputs: Outputs) -> Callable[[Any], dict[str, Any]]:
     name, dtype = tensor.name, np.dtype(NUMPY_TYPES[tensor.type])
     if dtype.kind == "O":
         shape = _shape(tensor)
+        if outputs.lower:
+            return lambda texts: {name: np.array([text.lower() for text in texts], dtype=object).reshape(shape)}
         return lambda texts: {name: np.array(texts, dtype=object).reshape(shape)}
     if outputs.through is not None:
         return lambda rows: {name: _rounded(rows).astype(dtype, copy=False)}

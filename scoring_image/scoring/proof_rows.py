@@ -15,6 +15,7 @@ from scoring.trees import Floats, Forest, around, column_thresholds, ranges, thr
 CHUNK = 1024
 _CELLS = 4_000_000
 _SEED = 20_260_101
+_TABLE_ROWS = 3 * CHUNK
 
 Description = dict[str, Any]
 Table = dict[str, NDArray[Any]]
@@ -39,7 +40,8 @@ def chunks(model: Any, schema: Description, forest: Forest | None, most_nodes: i
     if schema["kind"] == "table":
         yield from _table_chunks(model, schema, forest, random)
     elif schema["dtype"] == "string":
-        yield _texts(model, 1024, random)
+        texts = _texts(model, 3 * CHUNK, random)
+        yield from (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
     else:
         yield from _array_chunks(model, schema, forest, most_nodes, random)
 
@@ -99,8 +101,8 @@ def _random_rows(given: Floats, centre: Floats, least: Floats, greatest: Floats,
         centre[None, :],
         np.zeros((1, width)),
         random.permuted(around_one, axis=1),
-        centre + random.standard_normal((512, width)) * reach / 6,
-        uniform(768, 1.0),
+        centre + random.standard_normal((1024, width)) * reach / 6,
+        uniform(1536, 1.0),
         np.rint(uniform(256, 1.0)),
         uniform(256, 1.0) * (random.random((256, width)) < 0.3),
         uniform(192, 10.0),
@@ -167,7 +169,7 @@ def _table_chunks(
                 cells[name].thresholds = thresholds
     # So many rows that each threshold of the column that has most is stood on.
     most = max((len(known.thresholds) for known in cells.values()), default=0)
-    for rows, strange in ((1536 + min(6 * most, 6 * CHUNK), False), (48, True)):
+    for rows, strange in ((_TABLE_ROWS + min(6 * most, 6 * CHUNK), False), (48, True)):
         table = _table(cells, schema, rows, random, strange=strange)
         for start in range(0, rows, CHUNK):
             yield {name: column[start : start + CHUNK] for name, column in table.items()}
@@ -219,7 +221,7 @@ def _column(
     cells[: rows // 8] = np.rint(cells[: rows // 8])
     cells[rows // 8 : rows // 6] *= 1_000.0
     stood_on = np.concatenate([around(value) for value in known.thresholds]) if known.thresholds else np.empty(0)
-    some = min(len(stood_on), max(rows - 1536, rows // 2))
+    some = min(len(stood_on), max(rows - _TABLE_ROWS, rows // 2))
     cells[rows - some :] = random.permutation(stood_on)[:some]
     return (np.rint(cells) if dtype == "int64" else cells + 0.0).astype(dtype)
 

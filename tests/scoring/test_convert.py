@@ -31,22 +31,26 @@ from scoring.convert import convert, verdict_of
 from scoring.describe import describe
 from scoring.onnx_form import OnnxForm, Outputs
 from scoring.proof import compare
-from scoring.proof_rows import chunks
+from scoring.proof_rows import chunks, count
 from scoring.sessions import open_session
 from scoring.trees import forest_of
 from tests.scoring.processes import SCORING_IMAGE
 
 Convert = Callable[..., dict[str, Any]]
 
+SCHEMA = {"kind": "array", "dtype": "float64", "features": 13, "columns": None, "missing": "refuse"}
+
 
 @pytest.fixture
 def converted(tmp_path: Path) -> Convert:
-    """Save, describe and convert a model; the verdict, and the form under `call` where it is accepted."""
+    """Save, describe and convert a model; the verdict and the `input`, and the form under `call` where accepted."""
 
     def convert_it(model: Any, method: str = "predict", *, faster_only: bool = False) -> dict[str, Any]:
         file, out = tmp_path / "m.joblib", tmp_path / "m.onnx"
         joblib.dump(model, file)
-        verdict = convert(model, method, describe(file, method=method), out, faster_only=faster_only)
+        described = describe(file, method=method)
+        verdict = convert(model, method, described, out, faster_only=faster_only)
+        verdict["input"] = described["input"]
         assert out.exists() == verdict["accepted"]
         if verdict["accepted"]:
             verdict["call"] = OnnxForm(open_session(out.read_bytes()), msgspec.convert(verdict["outputs"], Outputs))
@@ -78,7 +82,7 @@ def test_the_command_prints_a_verdict_and_writes_the_form(tmp_path: Path, digits
 def test_what_has_no_converter_is_said(converted: Convert, wine: Any) -> None:
     verdict = converted(importlib.import_module("unknown").OwnRegressor().fit(wine[1], wine[1][:, 0]))
     assert (verdict["accepted"], verdict["code"], verdict["gain"]) == (False, "no_converter", None)
-    assert "OwnRegressor" in verdict["reason"]
+    assert verdict["reason"].endswith("there is no converter for OwnRegressor.")
 
 
 @pytest.mark.parametrize(
@@ -138,8 +142,8 @@ def test_trees_are_equal_to_the_last_threshold(converted: Convert, wine: Any, ma
     model = make_pipeline(StandardScaler(), make()) if before else make()
     verdict = converted(model.fit(wine[1], wine[0].predict(wine[1])))
     assert verdict["accepted"], verdict["reason"]
-    # More rows than are drawn at random: those on the thresholds.
-    assert verdict["rows"] > 2600
+    drawn = sum(count(value) for value in chunks(model, verdict["input"], None, 0))
+    assert verdict["rows"] > drawn, "no row stood on a threshold"
 
 
 def test_a_threshold_moved_by_one_step_is_found(wine: Any) -> None:
@@ -147,8 +151,7 @@ def test_a_threshold_moved_by_one_step_is_found(wine: Any) -> None:
     moved = copy.deepcopy(tree)
     root = moved.tree_.threshold
     root[0] = np.nextafter(np.float32(root[0]), np.float32(np.inf))
-    schema = {"kind": "array", "dtype": "float64", "features": 13, "columns": None, "missing": "refuse"}
-    rows = chunks(tree, {**schema, "example": [wine[1][0].tolist()]}, forest_of(tree), 100)
+    rows = chunks(tree, {**SCHEMA, "example": [wine[1][0].tolist()]}, forest_of(tree), 100)
     assert compare(tree.predict, moved.predict, rows, exact=True).code == "labels_differ"
 
 

@@ -157,6 +157,12 @@ KINDS: dict[str, tuple[Callable[[], Any], Any, str, dict[str, Any]]] = {
         "decision_function",
         {"classes": None, "shape": [None]},
     ),
+    "texts": (
+        lambda: make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, ["y", "n", "y", "n"] * 5),
+        TEXTS,
+        "predict_proba",
+        {"shape": [None, 2], "classes": ["n", "y"]},
+    ),
     "a table": (
         lambda: table(LogisticRegression()).fit(FRAME, LABELS),
         FRAME,
@@ -195,12 +201,6 @@ ORIGINALS: dict[str, tuple[Callable[[], Any], Any, str, dict[str, Any]]] = {
         FRAME[["town", "level"]],
         "transform",
         {"shape": [None, 5]},
-    ),
-    "texts": (
-        lambda: make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, ["y", "n", "y", "n"] * 5),
-        TEXTS,
-        "predict_proba",
-        {"shape": [None, 2], "classes": ["n", "y"]},
     ),
     "a search": (
         lambda: GridSearchCV(Ridge(), {"alpha": [1.0]}, cv=2).fit(ROWS, ROWS[:, 0]),
