@@ -18,8 +18,8 @@ OPERATIONS = {
     "list_deployments", "create_deployment", "get_deployment", "put_deployment", "forget_deployment",
     "list_revisions", "list_runs_of_deployment", "start_run", "invoke", "get_cache", "list_entries", "get_entry",
     "delete_entries", "raise_epoch", "list_invocations", "put_retention", "find_input", "erase_input",
-    "list_runs", "get_run", "list_events", "cancel_run", "retry_run", "healthz",
-    "readyz",
+    "put_arrival", "get_arrival", "count_arrivals", "list_runs", "get_run", "list_events", "cancel_run", "retry_run",
+    "healthz", "readyz",
 }  # fmt: skip
 # Whether a run can move is a matter of the machine: it has tests of its own.
 LEFT_OUT = {"readyz"}
