@@ -23,7 +23,6 @@ from ...packaging.archives import unpack_code
 from ...packaging.context import Sources, assemble, wheel_line
 from ...packaging.digests import file_digest
 from ...packaging.manifest import Parts, build_manifest, safe_model_name
-from .environments import MadeEnvironment
 from .executed import Form, choose_form
 from .failures import system_failure, unforeseen
 from .folders import Folder, read_json, write_json
@@ -119,7 +118,7 @@ def _parts(work: Work, description: Mapping[str, Any], form: Form) -> Parts:
         model_name=safe_model_name(work.model.name),
         model_sha256=work.model.id,
         code_files=work.code_files,
-        lock=_portable(form.environment),
+        lock=portable(form.environment.lock),
         scoring_version=scoring_version(work.scoring_root),
         description=description,
         executed=form.executed,
@@ -137,9 +136,9 @@ def _sources(work: Work, form: Form) -> Sources:
     )
 
 
-def _portable(environment: MadeEnvironment) -> str:
+def portable(lock: str) -> str:
     """The lock with each uploaded wheel at its place in the package: no path of this machine leaves it."""
-    lines = environment.lock.splitlines()
+    lines = lock.splitlines()
     return "".join(f"{wheel_line(Path(line).name) if Path(line).is_absolute() else line}\n" for line in lines)
 
 

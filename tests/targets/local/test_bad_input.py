@@ -62,7 +62,7 @@ def failure(driven: Driven, spec: Spec) -> Failed:
 
 
 def image_spec(model: str, **more: object) -> Spec:
-    return Spec.load({"model": {"artifact": model}, "cache": {"policy": "off"}, **more})
+    return Spec.load({"model": {"artifact": model}, "cache": {"policy": "off"}, "execution": "original", **more})
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import pytest
 from deployments.domain.errors import ResourceFailed
 from deployments.domain.resources import ArtifactFile, Recorded
 from deployments.domain.spec import Spec
+from deployments.targets.local.build import portable
 from deployments.targets.local.children import CHECKOUT, holder
 from deployments.targets.local.config import index_environment
 from deployments.targets.local.environments import (
@@ -311,3 +312,19 @@ def test_only_index_settings_pass() -> None:
         "https_proxy": "http://proxy:3128",
         "SSL_CERT_FILE": "/ca.pem",
     }
+
+
+def test_a_lock_leaves_the_machine_without_its_paths(tmp_path: Path, shelf: Path) -> None:
+    wheel = make_wheel(shelf, "mine", "1.0")
+    uploaded = ArtifactFile(hashlib.sha256(wheel.read_bytes()).hexdigest(), wheel.name, wheel, wheel.stat().st_size)
+    made = make(tmp_path / "venvs", shelf, "tinypkg", wheels=(uploaded,))
+    assert str(tmp_path) in made.lock
+    assert sorted(portable(made.lock).splitlines()) == [f"./wheels/{wheel.name}", "tinypkg==2.0"]
+
+
+def test_an_environment_follows_the_versions_of_another(tmp_path: Path, shelf: Path) -> None:
+    served = "tinypkg==1.0\n./wheels/mine-1.0-py3-none-any.whl\n"
+    wanted = Wanted("3.11", ("tinypkg",)).following(served, [])
+    env = {**index_environment(), "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(shelf)}
+    made = make_environment(wanted, root=tmp_path / "venvs", env=env, index_url="", say=print)
+    assert made.lock == "tinypkg==1.0\n"
