@@ -8,7 +8,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -84,9 +83,9 @@ def test_a_version_is_read_or_none(service: AzureBlobs) -> None:
 
 
 def test_blobs_of_a_service_are_scored_and_poisoned(
-    service: AzureBlobs, connection: str, harness: LocalHarness, tmp_path: Path
+    service: AzureBlobs, connection: str, harness: LocalHarness
 ) -> None:
-    target = LocalTarget(replace(harness.target.config, root=tmp_path, storage=connection))
+    target = LocalTarget(replace(harness.target.config, storage=connection))
     fed = LocalHarness(target, harness.files)
     driven = fed.driven("azurite")
     spec = fed.spec(trigger={"kind": "blob", "path_in": "rows/{name}", "path_out": "sums/{name}.json"})

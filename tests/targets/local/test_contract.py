@@ -1,5 +1,6 @@
 """The local target keeps the contract of targets."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,6 @@ class TestLocalTarget(TargetContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, files: Files, tmp_path_factory: pytest.TempPathFactory) -> LocalHarness:
-        plain = local_harness(files, tmp_path_factory.mktemp("contract"))
+    def harness(cls, files: Files, local_root: Path) -> LocalHarness:
+        plain = local_harness(files, local_root)
         return FedHarness(plain.target, plain.files)
