@@ -90,6 +90,11 @@ class Redis:
         """The keys that are entries."""
         return sorted(key.decode() for key in self.client.scan_iter("*:q:*"))
 
+    def stored(self, key: str) -> bytes:
+        """What lies under a key, once it does: an answer is given while its entry is still on its way."""
+        found: bytes = wait_for(lambda: self.client.get(key))
+        return found
+
     def _answers(self) -> bool:
         try:
             return bool(self.client.ping())

@@ -190,7 +190,7 @@ def test_a_raised_epoch_leaves_old_answers_behind(serve: Serve, own_redis: OwnRe
     new = function.score([[1, 2]])
     assert new.headers["x-cache"] == "MISS"
     assert new.headers["x-cache-key"] == old.replace(":q:", "-e4:q:")
-    assert json.loads(cache.client.get(new.headers["x-cache-key"]))["epoch"] == 4
+    assert json.loads(cache.stored(new.headers["x-cache-key"]))["epoch"] == 4
     cache.client.set("test:epoch", 5)
     wait_for(lambda: function.health()["epoch"] == 5, seconds=3)
 
@@ -235,8 +235,7 @@ def test_the_input_is_stored_as_the_spec_says(
         SCORING_MASKED_FIELDS=masked,
     ).ready()
     key = function.score([[1, 2]]).headers["x-cache-key"]
-    # The entry is on its way when the answer is: nobody waits for it to be stored.
-    assert json.loads(wait_for(lambda: cache_server.client.get(key))).get("input") == shown
+    assert json.loads(cache_server.stored(key)).get("input") == shown
 
 
 def test_a_unix_socket_and_a_database(serve: Serve, own_redis: OwnRedis, counting: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_hit_is_the_answer_that_was_stored(script: Script, cache_server: Redis
         own = [{key: text for key, text in answer.headers.items() if key not in CHANGING} for answer in (first, second)]
         assert own[0] == own[1], name
         # Every entry is JSON that can be read as it stands.
-        assert cache_server.client.get(first.headers["x-cache-key"]).startswith(b'{"output":')
+        assert cache_server.stored(first.headers["x-cache-key"]).startswith(b'{"output":')
     for name in ("created", "refused", "cookie", "private"):
         before = ask(function, name)[1]
         verdict, after = ask(function, name)
@@ -301,7 +301,7 @@ def test_what_carries_the_function_key_is_not_for_the_script(script: Script) -> 
 def test_masked_fields_of_a_script_s_input_do_not_show(script: Script, cache_server: Redis) -> None:
     function = script(COUNTING, SCORING_STORE_INPUT="masked", SCORING_MASKED_FIELDS="pin").ready()
     for body, shown in (('{"a": [{"pin": 1}]}', b'"input":{"a":[{"pin":"***"}]}'), ("pin=1", b'"input":"***"')):
-        entry = cache_server.client.get(ask(function, body)[1].headers["x-cache-key"])
+        entry = cache_server.stored(ask(function, body)[1].headers["x-cache-key"])
         assert shown in entry
 
 

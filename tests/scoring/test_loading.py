@@ -89,7 +89,7 @@ def test_a_table_is_scored_as_the_model_was_trained(serve: Serve, cache_server: 
     refused = function.score([{"age": "20", "town": "Porto"}])
     assert (refused.status_code, refused.json()["error"]["at"]) == (400, "data[0].age")
     key = answer.headers["x-cache-key"]
-    assert json.loads(cache_server.client.get(key))["input"][1] == {"age": None, "town": "Faro"}
+    assert json.loads(cache_server.stored(key))["input"][1] == {"age": None, "town": "Faro"}
 
 
 def test_texts_are_scored(serve: Serve, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def test_the_caller_steers_the_cache(function: Function, cache_server: Redis, di
     assert function.verdict(rows, cache_control="no-store") == "BYPASS"
     assert cache_server.entries() == []
     assert function.verdict(rows) == "MISS"
-    (key,) = cache_server.entries()
-    cache_server.client.set(key, cache_server.client.get(key).replace(b'"output":[', b'"output":[99,'))
+    (key,) = wait_for(cache_server.entries)
+    cache_server.client.set(key, cache_server.stored(key).replace(b'"output":[', b'"output":[99,'))
     assert function.score(rows).json()[0] == 99
     assert function.verdict(rows, cache_control="no-store") == "BYPASS"
     assert function.score(rows).json()[0] == 99
