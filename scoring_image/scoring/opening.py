@@ -76,9 +76,10 @@ def check_format(file: BinaryIO, name: str, model_format: str) -> None:
         if found.suffix
         else "Save the fitted estimator with joblib.dump(model, 'model.joblib'), or export it to ONNX."
     )
+    taken_for = "an ONNX" if model_format == "onnx" else f"a {model_format}"
     raise OpenError(
         "wrong_format",
-        f"{name} is taken for {'an ONNX' if model_format == 'onnx' else f'a {model_format}'} file and holds {found.says}.",
+        f"{name} is taken for {taken_for} file and holds {found.says}.",
         "The file's ending, or the format that was chosen, does not fit its content.",
         remedy,
     )
