@@ -26,6 +26,7 @@ def open_session(model: bytes) -> Any:
     The arena and the memory patterns are off: they keep the largest batch's memory for good and gain nothing for
     small models. Raises what ORT raises for a graph that it cannot run.
     """
+    onnxruntime.set_default_logger_severity(3)  # errors: a shut-in process cannot look for graphics cards
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, int(os.environ.get("SCORING_ONNX_THREADS") or 1))
