@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import unquote_to_bytes
 
 from scoring.calls import EXECUTION_TIME, Reply, ReplyError, unpacked
 from scoring.errors import ScoringError
@@ -41,7 +42,7 @@ class ScriptFace:
     def exchange(self, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
         """One request, to be answered."""
         if self._keyed:
-            query = b"&".join(part for part in query.split(b"&") if not part.startswith(b"code="))
+            query = b"&".join(part for part in query.split(b"&") if not _carries_key(part))
             headers = (header for header in headers if header[0] != b"x-functions-key")
         asked = Asked(method, query, tuple(headers))
         ids, refusal = _identified(asked)
@@ -89,6 +90,11 @@ def message(status: int, text: str, *, failed: bool = False) -> Reply:
     """An answer of the inference server itself: `{"message": text}`."""
     headers = (("Content-Type", "application/json"), ("x-ms-run-function-failed", str(failed)))
     return Reply(status, headers, json.dumps({"message": text}).encode())
+
+
+def _carries_key(part: bytes) -> bool:
+    """Whether this part of a query is the function key, however its name is written; the host takes any case of it."""
+    return unquote_to_bytes(part.partition(b"=")[0]).lower() == b"code"
 
 
 def _version(environ: Mapping[str, str]) -> Headers:

@@ -34,7 +34,18 @@ _TRANSIT_FAMILIES = (
 # What starts the stored form of a reply that is more than plain JSON.
 MARK = b'{"$response":'
 
-_SENDABLE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
+# RFC 9110, 5.6.2: what a header's name is made of; and what of its value survives every proxy.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_SENDABLE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+# What is one caller's own, what says where an answer ends, and what the server itself says of every answer: in a reply
+# that is shared, they would be somebody else's words.
+_NEVER_SHARED = frozenset(
+    (
+        *("connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"),
+        *("upgrade", "set-cookie", "server-timing", "x-model-version"),
+    )
+)
+_OUR_FAMILY = "x-cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,7 @@ def unpacked(output: bytes) -> Reply:
 def storable(output: bytes) -> bool:
     """Whether this output may be given to others, be it new or from the cache.
 
-    A packed reply must be a 200 that can be sent, sets no cookie and does not forbid it.
+    A packed reply must be a 200 that can be sent, sets no cookie, says nothing of its length and does not forbid it.
     """
     if not output.startswith(MARK):
         return True
@@ -135,7 +146,9 @@ def storable(output: bytes) -> bool:
 
 
 def _may_be_shared(name: str, value: str) -> bool:
-    if name == "set-cookie" or not _SENDABLE.fullmatch(name + value):
+    if not _TOKEN.fullmatch(name) or not _SENDABLE.fullmatch(value):
+        return False
+    if name in _NEVER_SHARED or name.startswith(_OUR_FAMILY):
         return False
     return name != "cache-control" or not any(word in value.lower() for word in ("no-store", "private"))
 
@@ -171,10 +184,9 @@ class CallReader:
         call: Call = request.value
         content = call.body or call.query
         try:
-            value = msgspec.json.decode(content)
+            return _masked(msgspec.json.decode(content), masked)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return MASK if masked else content.decode("utf-8", "backslashreplace")
-        return _masked(value, masked)
 
     def _counts(self, name: bytes) -> bool:
         if not self._headers:

@@ -144,6 +144,9 @@ class Application:
             status, told = page(scope)
         except ScoringError as error:
             await self._refuse(error, send)
+        except Exception:
+            log.exception("the scoring server failed")
+            await self._refuse(_OWN_FAULT, send)
         else:
             body = b"" if scope["method"] == "HEAD" else msgspec.json.encode(told)
             await self._send(send, status, body, (self._version, _NO_STORE))
@@ -183,7 +186,9 @@ class Application:
             return
         given = headers.get(b"x-functions-key")
         if given is None and query:
-            given = parse_qs(query).get(b"code", [b""])[-1]
+            # Of whatever bytes: parse_qs takes none that are percent-encoded and not ASCII, only text.
+            codes = parse_qs(query.decode("latin-1"), encoding="latin-1").get("code", [""])
+            given = codes[-1].encode("latin-1")
         # Every key is compared, each in constant time: the answer's delay tells nothing.
         matches = [hmac.compare_digest(given or b"", key) for key in self._keys]
         if not any(matches):

@@ -16,7 +16,7 @@ import msgspec
 
 from scoring.answers import Answer, CacheWish
 from scoring.cache import Cache, Lookup
-from scoring.calls import Schemas, storable
+from scoring.calls import ReplyError, Schemas, storable
 from scoring.entry_script import ScriptScorer
 from scoring.errors import ScoringError, try_again
 from scoring.flights import Flights
@@ -151,7 +151,8 @@ class Service:
             return self._stored(question, await self._computed(question))
         key, flights = question.key, self._flights
         if key in flights:
-            return await flights.join(key)
+            shared = await self._shared(key)
+            return await self._computed(question) if shared is None else shared
         flights.begin(key)
         try:
             answer = await (self._looked_up(question) if looks else self._computed(question))
@@ -160,6 +161,15 @@ class Service:
             raise
         flights.end(key, answer)
         return answer
+
+    async def _shared(self, key: str) -> Answer | None:
+        """The answer to an equal request that is under way; None where it is for that caller alone."""
+        try:
+            answer = await self._flights.join(key)
+        except ReplyError:
+            # An answer as well, of a status that is not shared.
+            return None
+        return None if self.scripted and not storable(answer.body) else answer
 
     async def _looked_up(self, question: _Question) -> Answer:
         """Look up, or compute and store."""

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -240,12 +241,69 @@ def test_a_hit_is_the_answer_that_was_stored(script: Script, cache_server: Redis
         {"$response": {"status": 200, "headers": [["X-Own", "a\r\nSet-Cookie: b=1"]], "text": ""}},
         {"$response": {"status": 200, "headers": [["Set-Cookie", "b=1"]], "text": ""}},
         {"$response": {"status": 200, "headers": [["X-Own", "\u2603"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["X-Own: a", "b"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["", "b"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["Content-Length", "5"]], "text": "longer than five"}},
+        {"$response": {"status": 200, "headers": [["Transfer-Encoding", "chunked"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["CONNECTION", "close"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["X-Cache-Key", "another"]], "text": ""}},
+        {"$response": {"status": 200, "headers": [["X-Model-Version", "another"]], "text": ""}},
         {"$response": {"status": 200, "headers": [], "base64": "*"}},
     ],
 )
 def test_a_poisoned_reply_is_no_reply(output: Any) -> None:
     entry = {"output": output, "model_version": "v", "epoch": 0}
     assert output_of(msgspec.json.encode(entry), model_version="v", epoch=0) is None
+
+
+@pytest.mark.parametrize("header", [["Content-Length", "1"], ["Transfer-Encoding", "chunked"], ["X: 1", "b"]])
+def test_a_stored_reply_cannot_say_where_the_answer_ends(
+    header: list[str], script: Script, cache_server: Redis
+) -> None:
+    function = script(COUNTING).ready()
+    fresh = ask(function)[1]
+    key = fresh.headers["x-cache-key"]
+    entry = json.loads(cache_server.stored(key))
+    entry["output"] = {"$response": {"status": 200, "headers": [header], "text": "poison"}}
+    cache_server.client.set(key, json.dumps(entry))
+    verdict, answer = ask(function)
+    assert (verdict, answer.json()["runs"]) == ("MISS", 2)
+    assert ask(function)[0] == "HIT"
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        ('AMLResponse(str(runs), 200, {"Set-Cookie": f"session={runs}"})', 200),
+        ('AMLResponse(str(runs), 200, {"Cache-Control": "private"})', 200),
+        ("AMLResponse(str(runs), 201)", 201),
+        ("AMLResponse(str(runs), 403)", 403),
+    ],
+)
+def test_what_is_for_one_caller_alone_is_not_given_to_those_who_ask_at_once(
+    reply: str, status: int, script: Script
+) -> None:
+    text = f"""
+        import time
+        from azureml_inference_server_http.api.aml_response import AMLResponse
+
+        runs = 0
+
+        def init():
+            pass
+
+        def run(data):
+            global runs
+            runs += 1
+            time.sleep(0.3)
+            return {reply}
+    """
+    function = script(indented(text)).ready()
+    with ThreadPoolExecutor(4) as callers:
+        answers = [answer for _, answer in callers.map(lambda _: ask(function), range(4))]
+    assert {answer.status_code for answer in answers} == {status}
+    assert sorted(answer.text for answer in answers) == ["1", "2", "3", "4"]
+    assert {answer.headers.get("x-cache", "BYPASS") for answer in answers} == {"BYPASS"}
 
 
 # What tells how this one answer came about.
@@ -293,7 +351,9 @@ def test_what_carries_the_function_key_is_not_for_the_script(script: Script) -> 
     assert by_query.json()[0] == '{"a": [1]}'
     by_header = ask(function, x_functions_key="secret", X_Own="1")[1]
     assert by_header.json()[1]["X-Own"] == "1"
-    assert "secret" not in by_query.text + by_header.text
+    spelled = function.client.get("/api/score?%63ode=secret&Code=secret&a=[2]")
+    assert spelled.json()[0] == '{"a": [2]}'
+    assert "secret" not in by_query.text + by_header.text + spelled.text
     assert function.client.get("/api/score").status_code == 401
     assert function.client.options("/api/score").status_code == 401
 

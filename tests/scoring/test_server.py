@@ -138,7 +138,9 @@ def test_a_key_is_needed_in_the_header_or_the_query(function: Function) -> None:
     plain = function.client.headers.pop("x-functions-key")
     try:
         assert function.client.post("/api/score?code=k1", json={"data": rows}).is_success
-        assert function.client.post("/api/score?code=no", json={"data": rows}).status_code == 401
+        for query in ("code=no", "code=%C3%A9", "name=%C3%A9", "code=%FF%00", "%C3%A9=k1"):
+            assert function.client.post(f"/api/score?{query}", json={"data": rows}).status_code == 401
+            assert function.client.get(f"/openapi.json?{query}").status_code == 401
         assert function.client.post("/api/score", json={"data": rows}).status_code == 401
         assert function.client.get("/openapi.json").status_code == 401
         assert function.client.get("/healthz").is_success
