@@ -9,7 +9,7 @@ import socket
 import sys
 
 from scoring.settings import Settings, SettingsError, settings_from
-from scoring.supervisor import Supervisor, cores
+from scoring.supervisor import Supervisor, cores, end_with_supervisor
 
 
 def main() -> int:
@@ -25,7 +25,13 @@ def main() -> int:
         return 2
     count = settings.processes or cores()
     if count > 1 and settings.predictor_fd is None:
-        return Supervisor(count=count, listener=listener.fileno(), ready_fd=settings.ready_fd).run()
+        return Supervisor(
+            count=count,
+            listener=listener.fileno(),
+            ready_fd=settings.ready_fd,
+            predict_seconds=settings.predict_seconds,
+        ).run()
+    end_with_supervisor(settings.predict_seconds)
     # Not imported above: a supervisor needs nothing of it.
     served: int = importlib.import_module("scoring.process").serve(settings, listener)
     return served

@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import gc
 import logging
+import math
 import os
 import socket
 import time
@@ -23,7 +24,7 @@ _NOTICE_SECONDS = 0.5
 # Then nobody is taken on any more, and only after this the connections that are idle are closed: a request that is on
 # its way on one of them would be lost otherwise.
 _QUIET_SECONDS = 0.4
-# How long answers that are being worked on may take after that.
+# How long answers that are being worked on may take after that, or as long as one prediction may if that is longer.
 _DRAIN_SECONDS = 25
 # Of a loop that does not turn any more because a model took it along, this is the end, with a trace of where it is.
 _LOOP_GRACE = 5.0
@@ -50,7 +51,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=_DRAIN_SECONDS,
+                timeout_graceful_shutdown=math.ceil(max(_DRAIN_SECONDS, service.settings.predict_seconds)),
             )
         )
         self.outcome = 0

@@ -20,8 +20,11 @@ _LOOK_EVERY = 0.2
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _STEADY_AFTER = 60.0
-# Longer than a process may take to drain.
-_END_SECONDS = 40.0
+# Beside the prediction that it is at, a process may take so long to drain; and it drains for so long at least.
+_DRAIN_SECONDS = 15.0
+_SHORTEST_END = 40.0
+# Names the descriptor of a pipe whose other end nobody but the supervisor holds: it ends however that one does.
+_LIFELINE = "SCORING_SUPERVISOR_FD"
 # What a process ends with whose settings or package cannot be used: starting it again would not help.
 _UNUSABLE = 2
 # And where only its model could not be opened, which the first process goes on telling.
@@ -46,10 +49,12 @@ class Supervisor:
 
     The first answers at once, with 503 while it opens its model; all others, and whatever is started later, take no
     request before their model is open. With `ready_fd` the first waits as well, and that descriptor is told when it
-    is ready, by itself.
+    is ready, by itself. `predict_seconds` is what one prediction may take, at the end as well.
     """
 
-    def __init__(self, *, count: int, listener: int, ready_fd: int | None) -> None:
+    def __init__(self, *, count: int, listener: int, ready_fd: int | None, predict_seconds: float) -> None:
+        self._end_seconds = end_seconds(predict_seconds)
+        self._lifeline, self._held = os.pipe()
         self._listener = listener
         self._ready_fd = ready_fd
         self._slots = [_Slot(waits=number > 0) for number in range(count)]
@@ -100,7 +105,10 @@ class Supervisor:
         elif self._ready_fd is not None:
             told = (self._ready_fd,)
         environment["SCORING_READY_FD"] = str(told[0]) if told else ""
-        process = subprocess.Popen([sys.executable, "-m", "scoring"], env=environment, pass_fds=(self._listener, *told))
+        environment[_LIFELINE] = str(self._lifeline)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scoring"], env=environment, pass_fds=(self._listener, self._lifeline, *told)
+        )
         if nobody >= 0:
             os.close(nobody)
         elif self._ready_fd is not None:
@@ -113,13 +121,36 @@ class Supervisor:
         processes: list[subprocess.Popen[bytes]] = [slot.process for slot in self._slots if slot.process is not None]
         for process in processes:
             process.terminate()
-        deadline = time.monotonic() + _END_SECONDS
+        deadline = time.monotonic() + self._end_seconds
         for process in processes:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def end_with_supervisor(predict_seconds: float) -> None:
+    """In a server process: drain and end when the supervisor that started it is gone, even killed.
+
+    A Functions host kills its handler, which is the supervisor alone, and starts another that needs the port.
+    """
+    descriptor = os.environ.pop(_LIFELINE, "")
+    if descriptor.isdigit():
+        threading.Thread(target=_follow, args=(int(descriptor), end_seconds(predict_seconds)), daemon=True).start()
+
+
+def _follow(lifeline: int, seconds: float) -> None:
+    os.read(lifeline, 1)
+    log.error("the supervisor is gone; this process ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(seconds)
+    os._exit(1)
+
+
+def end_seconds(predict_seconds: float) -> float:
+    """How long a process may take to end once it is told to."""
+    return max(_SHORTEST_END, predict_seconds + _DRAIN_SECONDS)
 
 
 def cores() -> int:

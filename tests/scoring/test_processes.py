@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -10,11 +11,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
+import pytest
 
+from tests.scoring.packages import write_package
 from tests.scoring.processes import SCORING_IMAGE, Function, wait_for
 
 Serve = Callable[..., Function]
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A package whose model predicts in a process beside its server."""
+    root = tmp_path / "slow"
+    write_package(
+        root, importlib.import_module("slow").SlowModel(), uploads=("slow.py",), input={"example": [[1.0, 2.0]]}
+    )
+    return root
 
 
 def children(function: Function) -> set[int]:
@@ -35,6 +49,18 @@ def test_a_process_that_ends_is_replaced_and_all_end_together(serve: Serve, coun
     left = children(function)
     assert function.stop() == 0
     assert not [pid for pid in left if psutil.pid_exists(pid)]
+
+
+def test_no_process_outlives_a_supervisor_that_is_killed(serve: Serve, slow: Path) -> None:
+    function = serve(slow, SCORING_PROCESSES="2").ready()
+    supervisor = psutil.Process(function.process.pid)
+    # Each with its predictor, for the model is slow.
+    family = wait_for(lambda: len(found := supervisor.children(recursive=True)) == 4 and found, seconds=60)
+    supervisor.kill()
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert not left
+    with pytest.raises(httpx.TransportError):
+        function.health()
 
 
 def test_who_waits_is_told_once_and_nobody_is_kept_waiting_by_a_process_that_opens(
