@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, Literal
 
 import hiredis
-import msgspec
 
 from scoring.entries import encode_entry, output_of, stored_at
+from scoring.expected import Expected
 from scoring.keys import key_space, version_tag
 from scoring.local import LocalAnswers
 from scoring.redis_client import RedisClient, accepted
@@ -54,9 +54,9 @@ Found = bytes | Lookup
 
 
 class Cache:
-    """One deployment's entries in Redis, for one model version."""
+    """One deployment's entries in Redis, for one model version. What is not as `expected` is not an entry of ours."""
 
-    def __init__(self, settings: Settings, *, model_version: str, statistics: Statistics) -> None:
+    def __init__(self, settings: Settings, *, model_version: str, statistics: Statistics, expected: Expected) -> None:
         self.epoch = settings.epoch_floor
         # What the keys of this version and epoch start with, up to the kind.
         self.space = key_space(settings.prefix, model_version, self.epoch)
@@ -67,6 +67,8 @@ class Cache:
         self._ttl = settings.ttl
         self._model_version = model_version
         self._statistics = statistics
+        self._expected = expected
+        self._told = False
         self._epoch_key = f"{settings.prefix}:epoch"
         self._no_writes_before = 0.0
         self._ticker: asyncio.Task[None] | None = None
@@ -120,18 +122,18 @@ class Cache:
             return None
         return local.get(key)
 
-    def look_up(self, key: str, epoch: int) -> asyncio.Future[Found] | None:
-        """Ask for the stored output; None where the cache cannot be asked."""
+    def look_up(self, key: str, epoch: int, *, rows: int) -> asyncio.Future[Found] | None:
+        """Ask for the stored output for so many rows; None where the cache cannot be asked."""
         client = self._client
         if client is None:
             return None
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
-        if not client.send("GET", key, on_reply=partial(self._looked_up, future, key, epoch)):
+        if not client.send("GET", key, on_reply=partial(self._looked_up, future, key, epoch, rows)):
             return None
         return future
 
     def look_up_all(self, keys: Sequence[str], epoch: int) -> asyncio.Future[list[Found]] | None:
-        """Ask for the stored outputs of one or more keys, in their order; None where the cache cannot be asked."""
+        """Ask for the stored outputs of one or more rows' keys, in order; None where the cache cannot be asked."""
         client = self._client
         if client is None:
             return None
@@ -140,32 +142,49 @@ class Cache:
             return None
         return future
 
-    def put(self, key: str, output: bytes, *, epoch: int, given: Any = msgspec.UNSET) -> bool:
-        """Send an entry on its way, without waiting for it; says whether it was sent."""
+    def put(self, key: str, output: bytes, *, rows: int | None, epoch: int, given: bytes | None = None) -> bool:
+        """Send an entry on its way, without waiting for it; says whether it was sent.
+
+        `rows` is how many the output is for, None where it is a row's own; `given` is the JSON of the input, which is
+        left out of an entry that would be too long with it. An answer that cannot be stored is an answer all the same:
+        nothing is raised.
+        """
+        try:
+            return self._put(key, output, rows=rows, epoch=epoch, given=given)
+        except Exception:
+            if not self._told:
+                self._told = True
+                log.exception("an answer could not be stored; it is not said again")
+            return False
+
+    def _put(self, key: str, output: bytes, *, rows: int | None, epoch: int, given: bytes | None) -> bool:
         if self._client is None or not self.writable:
             return False
+        self._expected.learn(output, rows)
         entry = encode_entry(output, model_version=self._model_version, epoch=epoch, given=given)
+        if len(entry) > MAX_ENTRY_BYTES and given is not None:
+            entry = encode_entry(output, model_version=self._model_version, epoch=epoch)
         if len(entry) > MAX_ENTRY_BYTES:
             return False
         expiry: tuple[str | int, ...] = ("EX", self._ttl) if self._ttl else ()
         return self._client.send("SET", key, entry, *expiry, on_reply=partial(self._written, key, output, epoch))
 
-    def _looked_up(self, future: asyncio.Future[Found], key: str, epoch: int, stored: Any) -> None:
-        found = self._read(stored, key, epoch)
+    def _looked_up(self, future: asyncio.Future[Found], key: str, epoch: int, rows: int, stored: Any) -> None:
+        found = self._read(stored, key, epoch, rows)
         if not future.done():
             future.set_result(found)
 
     def _looked_up_all(self, future: asyncio.Future[list[Found]], keys: Sequence[str], epoch: int, stored: Any) -> None:
         answers = stored if isinstance(stored, list) else [stored] * len(keys)
-        found = [self._read(answer, key, epoch) for key, answer in zip(keys, answers, strict=True)]
+        found = [self._read(answer, key, epoch, None) for key, answer in zip(keys, answers, strict=True)]
         if not future.done():
             future.set_result(found)
 
-    def _read(self, stored: Any, key: str, epoch: int) -> Found:
+    def _read(self, stored: Any, key: str, epoch: int, rows: int | None) -> Found:
         """What a reply means. Called as replies come in, so that what is kept is kept in Redis's own order."""
         if stored.__class__ is bytes:
             output = output_of(stored, model_version=self._model_version, epoch=epoch)
-            if output is None:
+            if output is None or not self._expected.fits(output, rows):
                 return Lookup.NOTHING
             if self._tracked and epoch == self.epoch:
                 self._keep(key, output, stored_at(stored) if self._ttl else 0.0)

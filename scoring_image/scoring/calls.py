@@ -40,10 +40,19 @@ _SENDABLE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 # What is one caller's own, what says where an answer ends, and what the server itself says of every answer: in a reply
 # that is shared, they would be somebody else's words.
 _NEVER_SHARED = frozenset(
-    (
-        *("connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"),
-        *("upgrade", "set-cookie", "server-timing", "x-model-version"),
-    )
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "server-timing",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-model-version",
+    }
 )
 _OUR_FAMILY = "x-cache"
 

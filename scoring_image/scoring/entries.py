@@ -25,10 +25,10 @@ _DECODER = msgspec.json.Decoder(_Entry)
 _STAMPS = msgspec.json.Decoder(_Stamp)
 
 
-def encode_entry(output: bytes, *, model_version: str, epoch: int, given: Any = msgspec.UNSET) -> bytes:
+def encode_entry(output: bytes, *, model_version: str, epoch: int, given: bytes | None = None) -> bytes:
     """`{"output", "model_version", "epoch", "at"[, "input"]}`, with the output's bytes exactly as they are.
 
-    `given` is the input as it may be shown; left out where it is UNSET.
+    `given` is the JSON of the input as it may be shown; left out where it is None.
     """
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     head = b'{"output":%b,"model_version":"%b","epoch":%d,"at":"%b"' % (
@@ -37,9 +37,7 @@ def encode_entry(output: bytes, *, model_version: str, epoch: int, given: Any = 
         epoch,
         at.encode(),
     )
-    if given is msgspec.UNSET:
-        return head + b"}"
-    return head + b',"input":' + msgspec.json.encode(given) + b"}"
+    return head + b"}" if given is None else b'%b,"input":%b}' % (head, given)
 
 
 def output_of(stored: Any, *, model_version: str, epoch: int) -> bytes | None:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from scoring.errors import ScoringError, load_failed
+from scoring.inputs import Reader, Request
+from scoring.manifest import Input
+from scoring.model import example_body
 from scoring.opening import OpenError
 
 T = TypeVar("T")
@@ -39,6 +42,18 @@ def aside(work: Callable[[], T]) -> asyncio.Future[T]:
 
     threading.Thread(target=run, name="open-model", daemon=True).start()
     return future
+
+
+def example_of(schema: Input, reader: Reader) -> Request | None:
+    """The manifest's example, read; None where there is none that can be."""
+    body = example_body(schema)
+    if body is None:
+        return None
+    try:
+        return reader.read(body)
+    except ScoringError as error:
+        log.warning("the example in the manifest cannot be read: %s", error)
+        return None
 
 
 def failure_of(error: Exception) -> ScoringError:

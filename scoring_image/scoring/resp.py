@@ -24,6 +24,8 @@ OnReply = Callable[[Reply], None]
 _SLICES = 8
 # Time that a long command may take on its way, above the timeout.
 _BYTES_PER_SECOND = 20_000_000
+# Seconds that a long reply may take to come in, above the timeout, for as long as more of it comes.
+_LONGEST_REPLY = 2.0
 # No reply that we ask for is longer, and memory is bounded.
 _MOST_BYTES = 32 * 1024 * 1024
 
@@ -51,6 +53,9 @@ class RespConnection(asyncio.Protocol):
         self._slice = 0
         self._outgoing: list[bytes] = []
         self._unfinished = 0
+        # How much of the reply had come when that was last looked at, and the seconds that it was given so far.
+        self._seen = 0
+        self._lent = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, *command: bytes | str | int, on_reply: OnReply) -> None:
@@ -105,7 +110,8 @@ class RespConnection(asyncio.Protocol):
         self._unfinished += len(data)
         try:
             while (reply := self._reader.gets()) is not _INCOMPLETE:
-                self._unfinished = 0
+                self._unfinished = self._seen = 0
+                self._lent = 0.0
                 # RESP3 confirms a subscription by a push in the place of the reply.
                 if isinstance(reply, hiredis.PushNotification) and reply[0] != b"subscribe":
                     self._on_push(reply)
@@ -126,7 +132,12 @@ class RespConnection(asyncio.Protocol):
 
     def _check_age(self) -> None:
         self._timer = None
-        self._slice += 1
+        if self._unfinished > self._seen and self._lent < _LONGEST_REPLY:
+            # It is not late but long, and ending the connection would not make it shorter.
+            self._seen = self._unfinished
+            self._lent += self._timeout / _SLICES
+        else:
+            self._slice += 1
         if not self._waiting:
             return
         if self._waiting[0][1] <= self._slice:

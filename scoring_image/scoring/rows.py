@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import msgspec
 
 from scoring.answers import Answer
 from scoring.cache import Cache, Found, Lookup
+from scoring.given import Given
 from scoring.inputs import Request, RowReader
 from scoring.keys import row_form
 
 # Keys of one MGET, so that no reply is so long that those behind it wait for it.
 _AT_ONCE = 256
+
+# Told in a header, which not everybody on the way lets be larger than 16 kB.
+_MOST_DIGESTS = 300
 
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -28,7 +31,7 @@ Predict = Callable[[Request], Awaitable[tuple[bytes, float]]]
 
 
 class Rows:
-    """The rows of requests behind the cache. `given` says what to store of a request's inputs, one item a row."""
+    """The rows of requests behind the cache. `given` shows the inputs that are stored with them, if any are."""
 
     def __init__(
         self,
@@ -36,7 +39,7 @@ class Rows:
         reader: RowReader,
         *,
         digest: Callable[[bytes], str],
-        given: Callable[[Request], Sequence[Any] | None],
+        given: Given | None,
         predict: Predict,
     ) -> None:
         self._cache = cache
@@ -52,10 +55,16 @@ class Rows:
             return None
         return Answer(_joined(known), "HIT", key, get=took, rows_hit=len(known))
 
-    async def answer(self, request: Request, key: str, epoch: int) -> Answer:
-        """The answer, from stored rows as far as there are any; what was missing is stored. Raises ScoringError."""
+    async def answer(self, request: Request, key: str, epoch: int, *, size: int, afresh: bool = False) -> Answer:
+        """The answer, from stored rows as far as there are any; what was missing is stored. Raises ScoringError.
+
+        `size` is that of the body in bytes. `afresh` takes every row for missing.
+        """
         keys = self._keys(request)
-        known, got, reached = await self._known(keys, epoch)
+        known: list[bytes | None] = [None] * len(keys)
+        got, reached = None, True
+        if not afresh:
+            known, got, reached = await self._known(keys, epoch)
         missing = [index for index, output in enumerate(known) if output is None]
         if not missing:
             return Answer(_joined(known), "HIT", key, get=got, rows_hit=len(known))
@@ -63,6 +72,9 @@ class Rows:
         first = {keys[index]: index for index in reversed(missing)}
         asked = sorted(first.values())
         picked = request if len(asked) == request.rows else self._reader.picked(request, asked)
+        stores = reached and self._cache.writable
+        # Before the model sees them, which may change them.
+        given = await self._given.rows(picked, size) if stores and self._given is not None else None
         output, took = await self._predict(picked)
         answer = Answer(output, "BYPASS", key, get=got, predict=took)
         items = _items(output, len(asked))
@@ -75,8 +87,12 @@ class Rows:
         fresh = {keys[index]: item for index, item in zip(asked, items, strict=True)}
         answer.body = _joined([fresh[keys[index]] if row is None else row for index, row in enumerate(known)])
         answer.rows_hit, answer.rows_missed = len(known) - len(missing), len(missing)
-        if reached and self._stored(picked, [keys[index] for index in asked], items, epoch, answer):
-            answer.verdict = "MISS"
+        if stores:
+            start = time.perf_counter()
+            shown: Sequence[bytes | None] = given or [None] * len(items)
+            parts = zip(fresh.items(), shown, strict=True)
+            if all(self._cache.put(key, item, rows=None, epoch=epoch, given=row) for (key, item), row in parts):
+                answer.verdict, answer.set = "MISS", time.perf_counter() - start
         return answer
 
     def _keys(self, request: Request) -> list[str]:
@@ -101,18 +117,11 @@ class Rows:
         known.update({key: output for key, output in zip(unknown, found, strict=True) if isinstance(output, bytes)})
         return [known[key] for key in keys], time.perf_counter() - start, True
 
-    def _stored(
-        self, request: Request, keys: Sequence[str], items: Sequence[bytes], epoch: int, answer: Answer
-    ) -> bool:
-        if not self._cache.writable:
-            return False
-        start = time.perf_counter()
-        inputs = self._given(request) or [msgspec.UNSET] * len(keys)
-        for key, item, given in zip(keys, items, inputs, strict=True):
-            if not self._cache.put(key, item, epoch=epoch, given=given):
-                return False
-        answer.set = time.perf_counter() - start
-        return True
+
+def row_digests(reader: RowReader, request: Request, digest: Callable[[bytes], str]) -> str:
+    """What names the first rows in keys of rows, comma-separated, also where rows have none now but had once."""
+    few = reader.picked(request, range(min(request.rows, _MOST_DIGESTS)))
+    return ",".join(digest(row_form(form)) for form in reader.row_forms(few))
 
 
 def _joined(rows: Sequence[bytes | None]) -> bytes:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any
 
 import msgspec
 
@@ -19,24 +17,23 @@ from scoring.cache import Cache, Lookup
 from scoring.calls import ReplyError, Schemas, storable
 from scoring.entry_script import ScriptScorer
 from scoring.errors import ScoringError, try_again
+from scoring.expected import Expected
 from scoring.flights import Flights
+from scoring.given import LARGE, Given
 from scoring.inputs import Asked, Reader, Request, RowReader, reader_for
-from scoring.keys import digester, row_form
-from scoring.loading import aside, failure_of
+from scoring.keys import digester
+from scoring.loading import aside, example_of, failure_of
 from scoring.manifest import Manifest
 from scoring.meter import Meter
-from scoring.model import example_body, open_scorer
+from scoring.model import Scorer, open_scorer
 from scoring.policy import Auto
-from scoring.rows import Rows
+from scoring.rows import Rows, row_digests
 from scoring.running import Runner
 from scoring.settings import Settings
 from scoring.stats import Statistics
 
 # How long the first answer waits for a cache that is not there: a container starts without one as well.
 _CACHE_PATIENCE = 3.0
-# A longer body is read in a thread, so that others are answered between the steps of reading it.
-_LARGE = 256 * 1024
-_ROW_DIGESTS = 300  # told in a header, which not everybody on the way lets be larger than 16 kB
 
 _DEFAULT = CacheWish.DEFAULT
 
@@ -60,14 +57,16 @@ class Service:
         self.settings = settings
         self.manifest = manifest
         self.statistics = Statistics(manifest.model_version)
-        self.cache = Cache(settings, model_version=manifest.model_version, statistics=self.statistics)
+        self.scripted = manifest.code.entry_script is not None
+        # A script answers whatever it likes.
+        expected = Expected(None if self.scripted else manifest.output)
+        version = manifest.model_version
+        self.cache = Cache(settings, model_version=version, statistics=self.statistics, expected=expected)
         self.runner = Runner(settings)
         self.failure: ScoringError | None = None
-        self.scripted = manifest.code.entry_script is not None
         self.schemas: Schemas | None = None
         self._digest = digester(settings.digest_key)
-        self._masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
-        self._stores_input = settings.store_input != "none"
+        self._given: Given | None = None
         self._auto = Auto(Meter(), ttl=settings.ttl) if settings.policy == "auto" else None
         self._reader: Reader | None = None
         self._rows: Rows | None = None
@@ -116,7 +115,7 @@ class Service:
         try:
             if self._under_way > self.settings.most_waiting:
                 raise _overloaded()
-            if len(body) <= _LARGE:
+            if len(body) <= LARGE:
                 request = reader.read(body, asked)
             else:
                 loop = asyncio.get_running_loop()
@@ -148,7 +147,7 @@ class Service:
         if not self._deterministic or wish is CacheWish.NO_STORE:
             return await self._computed(question)
         if wish is CacheWish.NO_CACHE:
-            return self._stored(question, await self._computed(question))
+            return await self._afresh(question)
         key, flights = question.key, self._flights
         if key in flights:
             shared = await self._shared(key)
@@ -175,22 +174,30 @@ class Service:
         """Look up, or compute and store."""
         key = question.key
         if self._rows is not None:
-            return await self._rows.answer(question.request, key, question.epoch)
+            return await self._rows.answer(question.request, key, question.epoch, size=len(question.body))
         start = perf_counter()
-        looked = self.cache.look_up(key, question.epoch)
+        looked = self.cache.look_up(key, question.epoch, rows=question.request.rows)
         found = None if looked is None else await looked
         took = perf_counter() - start
         if isinstance(found, bytes):
             return Answer(found, "HIT", key, took)
-        answer = await self._computed(question)
-        if found is Lookup.NOTHING:
-            answer.get = took
-            self._stored(question, answer)
+        if found is not Lookup.NOTHING:
+            return await self._computed(question)
+        answer = await self._stored(question)
+        answer.get = took
         return answer
+
+    async def _afresh(self, question: _Question) -> Answer:
+        """Compute and store, whatever is stored already."""
+        if self._rows is None:
+            return await self._stored(question)
+        size = len(question.body)
+        return await self._rows.answer(question.request, question.key, question.epoch, size=size, afresh=True)
 
     async def _looked_up_only(self, question: _Question) -> Answer:
         """What is stored. Raises a 504 where nothing is, as RFC 9111 5.2.1.7 says."""
-        key, digests = question.key, self._row_digests(question.request)
+        key, reader = question.key, self._row_reader
+        digests = "" if reader is None else row_digests(reader, question.request, self._digest)
         if self._rows is not None:
             answer = await self._rows.look_up(question.request, key, question.epoch)
             if answer is not None:
@@ -198,7 +205,7 @@ class Service:
                 return answer
         else:
             start = perf_counter()
-            looked = self.cache.look_up(key, question.epoch)
+            looked = self.cache.look_up(key, question.epoch, rows=question.request.rows)
             found = None if looked is None else await looked
             if isinstance(found, bytes):
                 return Answer(found, "HIT", key, perf_counter() - start, row_digests=digests)
@@ -211,36 +218,26 @@ class Service:
             headers=((b"x-cache-key", key.encode()), *told),
         )
 
-    def _row_digests(self, request: Request) -> str:
-        """What names the first rows in keys of rows, also those that were stored while rows had keys."""
-        if self._row_reader is None:
-            return ""
-        few = self._row_reader.picked(request, range(min(request.rows, _ROW_DIGESTS)))
-        return ",".join(self._digest(row_form(form)) for form in self._row_reader.row_forms(few))
-
     async def _computed(self, question: _Question) -> Answer:
         """Ask the model; BYPASS until somebody stores it."""
         output, took = await self.runner.run(question.request, question.body, question.asked)
         return Answer(output, "BYPASS", question.key, predict=took)
 
-    def _stored(self, question: _Question, answer: Answer) -> Answer:
-        """Hand the answer to the cache; a MISS is what the cache took, and a BYPASS what it could not."""
-        cache = self.cache
-        if not cache.writable or (self.scripted and not storable(answer.body)):
+    async def _stored(self, question: _Question) -> Answer:
+        """Compute, and hand the answer to the cache; a MISS is what the cache took, and a BYPASS what it could not."""
+        cache, request = self.cache, question.request
+        if not cache.writable:
+            return await self._computed(question)
+        # Before the model sees it, which may change it.
+        given = None if self._given is None else await self._given.whole(request, len(question.body))
+        answer = await self._computed(question)
+        if self.scripted and not storable(answer.body):
             return answer
         start = perf_counter()
-        given = self._given(question.request) if self._stores_input else msgspec.UNSET
-        if cache.put(answer.key, answer.body, epoch=question.epoch, given=given):
+        if cache.put(answer.key, answer.body, rows=request.rows, epoch=question.epoch, given=given):
             answer.verdict = "MISS"
             answer.set = perf_counter() - start
         return answer
-
-    def _given(self, request: Request) -> Any:
-        return self._reader.stored(request, self._masked) if self._reader is not None else msgspec.UNSET
-
-    def _given_rows(self, request: Request) -> Sequence[Any] | None:
-        rows: Sequence[Any] | None = self._given(request) if self._stores_input else None
-        return rows
 
     def _count(self, answer: Answer, epoch: int, rows: int) -> None:
         get, predict = answer.get, answer.predict
@@ -261,41 +258,40 @@ class Service:
         return self.failure or try_again("loading", "The model is still being opened.", "Try again in a moment.")
 
     async def _load(self) -> None:
-        opening = aside(lambda: open_scorer(self.settings.root, self.manifest))
-        await self.cache.start(patience=_CACHE_PATIENCE)
         try:
-            scorer = await opening
+            opening = aside(lambda: open_scorer(self.settings.root, self.manifest))
+            await self.cache.start(patience=_CACHE_PATIENCE)
+            await self._adopt(await opening)
         except Exception as error:
             self.failure = failure_of(error)
-            return
+
+    async def _adopt(self, scorer: Scorer) -> None:
+        """Take over the open model; ready is who has come to the end of this."""
+        settings, manifest = self.settings, self.manifest
         self._deterministic = scorer.deterministic
         self.schemas = scorer.schemas if isinstance(scorer, ScriptScorer) else None
         self._cacheable = scorer.deterministic and self.cache.state != "off"
         reader = scorer.reader
-        unknown = reader.unknown(self._masked)
+        masked = settings.masked_fields if settings.store_input == "masked" else frozenset[str]()
+        unknown = reader.unknown(masked)
         if unknown:
             # Rather no input than one in which a secret field goes by another name.
             log.warning("fields to mask that are not in the input: %s; storing no input", sorted(unknown))
-            self._stores_input = False
-        rows = None if self.scripted else reader_for(self.manifest.input, self.manifest.limits)
-        took = await self.runner.adopt(scorer, self._example(rows), rows)
+        elif settings.store_input != "none":
+            self._given = Given(reader, masked=masked, thread=self._reading)
+        rows = None
+        if not self.scripted:
+            # The same as the scorer's own: ONNX Runtime takes no DataFrames, and pandas may not be there.
+            rows = reader_for(manifest.input, manifest.limits, frames=manifest.execution.executes != "onnx")
+        example = None if rows is None else example_of(manifest.input, rows)
+        took = await self.runner.adopt(scorer, example, rows)
         if took is not None:
             self.statistics.predicted(int(took * 1e6))
-        if self.settings.keys == "row" and rows is not None:
-            self._rows = Rows(self.cache, rows, digest=self._digest, given=self._given_rows, predict=self.runner.run)
+        # An array for each output is no list of rows, even where there are as many of both.
+        if settings.keys == "row" and rows is not None and manifest.output.kind in ("array", "records"):
+            self._rows = Rows(self.cache, rows, digest=self._digest, given=self._given, predict=self.runner.run)
         self._reader, self._row_reader = reader, rows
-        log.info("ready: model version %s", self.manifest.model_version)
-
-    def _example(self, reader: RowReader | None) -> Request | None:
-        """The manifest's example, read; None where there is none that can be."""
-        body = example_body(self.manifest.input)
-        if body is None or reader is None:
-            return None
-        try:
-            return reader.read(body)
-        except ScoringError as error:
-            log.warning("the example in the manifest cannot be read: %s", error)
-            return None
+        log.info("ready: model version %s", manifest.model_version)
 
 
 def _overloaded() -> ScoringError:

@@ -13,10 +13,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.scoring.packages import write_package
 from tests.scoring.processes import Function, Redis, free_port, wait_for
+from tests.scoring.proxies import Proxy
 
 Serve = Callable[..., Function]
 OwnRedis = Callable[..., Redis]
@@ -126,6 +131,11 @@ def test_something_else_at_the_address_is_not_a_cache(serve: Serve, counting: Pa
         b'{"output":[99],"model_version":"other","epoch":0}',
         b'{"output":[99],"model_version":"MINE","epoch":5}',
         b'{"output":[99,"model_version":"MINE","epoch":0}',
+        b'{"output":[99,98],"model_version":"MINE","epoch":0}',
+        b'{"output":[],"model_version":"MINE","epoch":0}',
+        b'{"output":99,"model_version":"MINE","epoch":0}',
+        b'{"output":["99"],"model_version":"MINE","epoch":0}',
+        b'{"output":[[99]],"model_version":"MINE","epoch":0}',
         b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00]\x94",
     ],
 )
@@ -136,6 +146,38 @@ def test_a_poisoned_entry_is_a_miss_and_mended(poison: bytes, cache_server: Redi
     answers = [counting_function.score([[7, 8]]) for _ in range(2)]
     assert [answer.headers["x-cache"] for answer in answers] == ["MISS", "HIT"]
     assert [answer.json() for answer in answers] == [[15], [15]]
+
+
+def test_answers_other_than_the_manifest_says_are_kept_all_the_same(
+    serve: Serve, cache_server: Redis, tmp_path: Path
+) -> None:
+    model = importlib.import_module("shapes").WholeModel()
+    write_package(tmp_path / "whole", model, uploads=("shapes.py",))
+    function = serve(tmp_path / "whole", SCORING_CACHE_URL=cache_server.url, SCORING_CACHE_PREFIX="other").ready()
+    answers = [function.score([[1, 2], [3, 4]]) for _ in range(2)]
+    assert [answer.headers["x-cache"] for answer in answers] == ["MISS", "HIT"]
+    assert answers[0].json() == answers[1].json() == {"rows": 2, "sum": 10.0}
+    assert function.log.count("are not what the manifest says") == 1
+
+
+def test_a_long_answer_over_a_slow_line_is_a_hit_and_ends_nothing(
+    serve: Serve, cache_server: Redis, tmp_path: Path
+) -> None:
+    root = tmp_path / "long"
+    write_package(root, None, code={"entry_script": "long.py", "deterministic": True})
+    (root / "code").mkdir()
+    (root / "code/long.py").write_text("def init(): pass\ndef run(data): return 'x' * 3_000_000")
+    proxy = Proxy(cache_server.port)
+    try:
+        function = serve(root, SCORING_CACHE_URL=proxy.url, SCORING_CACHE_PREFIX="long").ready()
+        assert function.verdict([1]) == "MISS"
+        wait_for(lambda: any(key.startswith("long:") for key in cache_server.entries()))
+        # Some 50 pieces: several times what a reply may take that does not grow.
+        proxy.delay = 0.02
+        assert [function.verdict([1]) for _ in range(2)] == ["HIT", "HIT"]
+        assert "did not answer" not in function.log
+    finally:
+        proxy.close()
 
 
 def test_another_type_under_our_key_is_a_miss_and_mended(cache_server: Redis, counting_function: Function) -> None:
@@ -174,7 +216,9 @@ def test_an_epoch_of_fifty_megabytes_is_none(serve: Serve, own_redis: OwnRedis, 
 @pytest.fixture(scope="module")
 def counting_function(tmp_path_factory: pytest.TempPathFactory, cache_server: Redis) -> Any:
     root = tmp_path_factory.mktemp("poisoned") / "package"
-    write_package(root, importlib.import_module("counting").CountingModel(), uploads=("counting.py",))
+    output = {"kind": "array", "dtype": "float64", "classes": None, "outputs": 1, "shape": [None]}
+    model = importlib.import_module("counting").CountingModel()
+    write_package(root, model, uploads=("counting.py",), output=output)
     function = Function(root, SCORING_CACHE_URL=cache_server.url).ready()
     yield function
     function.stop()
@@ -236,6 +280,20 @@ def test_the_input_is_stored_as_the_spec_says(
     ).ready()
     key = function.score([[1, 2]]).headers["x-cache-key"]
     assert json.loads(cache_server.stored(key)).get("input") == shown
+
+
+@pytest.mark.parametrize("keys", ["request", "row"])
+def test_the_stored_input_is_what_was_sent_and_not_what_the_model_made_of_it(
+    keys: str, serve: Serve, cache_server: Redis, tmp_path: Path
+) -> None:
+    data = np.array([[1.0, 20.0], [3.0, 40.0], [5.0, 10.0]])
+    model = make_pipeline(StandardScaler(copy=False), LogisticRegression()).fit(data.copy(), [0, 1, 1])
+    write_package(tmp_path / "scaled", model, input={"features": 2})
+    settings = {"SCORING_CACHE_PREFIX": f"scaled-{keys}", "SCORING_KEYS": keys}
+    function = serve(tmp_path / "scaled", SCORING_CACHE_URL=cache_server.url, **settings).ready()
+    assert function.verdict([[3, 40]]) == "MISS"
+    (key,) = wait_for(lambda: list(cache_server.client.scan_iter(f"scaled-{keys}:*:[qr]:*")))
+    assert json.loads(cache_server.stored(key))["input"] == ([[3.0, 40.0]] if keys == "request" else [3.0, 40.0])
 
 
 def test_a_unix_socket_and_a_database(serve: Serve, own_redis: OwnRedis, counting: Path) -> None:

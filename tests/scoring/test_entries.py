@@ -15,7 +15,7 @@ VERSION = "ab" * 32
 
 
 def test_an_entry_describes_itself() -> None:
-    entry = json.loads(encode_entry(b"[1, 2.50]", model_version=VERSION, epoch=3, given=[[1.0]]))
+    entry = json.loads(encode_entry(b"[1, 2.50]", model_version=VERSION, epoch=3, given=b"[[1.0]]"))
     assert entry.pop("at").endswith("Z")
     assert entry == {"output": [1, 2.5], "model_version": VERSION, "epoch": 3, "input": [[1.0]]}
     assert "input" not in json.loads(encode_entry(b"[]", model_version=VERSION, epoch=0))
@@ -24,7 +24,7 @@ def test_an_entry_describes_itself() -> None:
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)))
 def test_the_output_comes_back_byte_for_byte(value: Any) -> None:
     written = json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace")
-    entry = encode_entry(written, model_version=VERSION, epoch=0, given=value)
+    entry = encode_entry(written, model_version=VERSION, epoch=0, given=written)
     assert output_of(entry, model_version=VERSION, epoch=0) == written
 
 

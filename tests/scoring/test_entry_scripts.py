@@ -365,6 +365,42 @@ def test_masked_fields_of_a_script_s_input_do_not_show(script: Script, cache_ser
         assert shown in entry
 
 
+@pytest.mark.parametrize("setting", ["whole", "masked"])
+def test_an_input_that_cannot_be_shown_is_no_reason_not_to_answer(setting: str, script: Script) -> None:
+    text = """
+        def init():
+            pass
+
+        def run(data):
+            return len(data)
+    """
+    environment = {"SCORING_STORE_INPUT": setting, "SCORING_MASKED_FIELDS": "pin"}
+    function = script(indented(text), **environment).ready()
+    for depth in (300, 480, 600, 750, 850, 950, 5000):
+        body = "[" * depth + "]" * depth
+        for verdict in ("MISS", "HIT"):
+            told, answer = ask(function, body)
+            assert (told, answer.text) == (verdict, str(2 * depth))
+    assert function.log.count("cannot be shown") <= 1
+
+
+def test_an_input_too_long_to_be_stored_is_left_out(script: Script, cache_server: Redis) -> None:
+    text = """
+        def init():
+            pass
+
+        def run(data):
+            return len(data)
+    """
+    function = script(indented(text)).ready()
+    for length, kept in ((1_000_000, True), (9_000_000, False)):
+        body = json.dumps("x" * length)
+        verdict, answer = ask(function, body)
+        assert (verdict, answer.text) == ("MISS", str(length + 2))
+        assert (b'"input"' in cache_server.stored(answer.headers["x-cache-key"])) is kept
+        assert ask(function, body)[0] == "HIT"
+
+
 def test_a_blob_is_answered_with_the_bytes_that_the_script_gives(script: Script) -> None:
     text = """
         from azureml_inference_server_http.api.aml_response import AMLResponse

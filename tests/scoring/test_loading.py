@@ -55,6 +55,11 @@ def test_a_missing_module_is_named(serve: Serve, counting: Path) -> None:
     assert "upload counting.py as code" in error["hint"]
 
 
+def test_what_fails_after_the_model_is_open_is_a_failure_as_well(serve: Serve, counting: Path) -> None:
+    error = failure(serve(counting, SCORING_PREDICTOR_FD="999"))
+    assert (error["code"], "Bad file descriptor" in error["message"]) == ("crashed", True)
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"manifest_version": 2}', "[]"])
 def test_a_package_without_a_usable_manifest_does_not_start(serve: Serve, tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)

@@ -55,6 +55,47 @@ def test_only_missing_rows_are_predicted(serve: Serve, cache_server: Redis, coun
     assert not [key for key in cache_server.entries() if key.startswith(prefix)]
 
 
+def test_who_wants_it_fresh_gets_it_and_everybody_after(serve: Serve, cache_server: Redis, counting: Path) -> None:
+    function = served(serve, cache_server, counting, "fresh")
+    function.score([[1, 2], [3, 4]])
+    wait_for(lambda: len(rows_in(cache_server, "fresh")) == 2)
+    for key, entry in rows_in(cache_server, "fresh").items():
+        cache_server.client.set(key, json.dumps({**entry, "output": 99}))
+    assert function.score([[3, 4], [1, 2]]).json() == [99, 99]
+    fresh = function.score([[3, 4], [3, 4], [1, 2]], cache_control="no-cache")
+    assert (fresh.json(), fresh.headers["x-cache"]) == ([7.0, 7.0, 3.0], "MISS")
+    wait_for(lambda: sorted(entry["output"] for entry in rows_in(cache_server, "fresh").values()) == [3.0, 7.0])
+    again = function.score([[1, 2], [3, 4]])
+    assert (again.json(), again.headers["x-cache"]) == ([3.0, 7.0], "HIT")
+    assert not [key for key in cache_server.entries() if key.startswith("fresh:")]
+
+
+def test_a_poisoned_row_is_predicted_again(serve: Serve, cache_server: Redis, tmp_path: Path) -> None:
+    output = {"kind": "array", "dtype": "float64", "classes": None, "outputs": 2, "shape": [None, 2]}
+    write_package(
+        tmp_path / "two", importlib.import_module("shapes").PairModel(), uploads=("shapes.py",), output=output
+    )
+    function = served(serve, cache_server, tmp_path / "two", "two")
+    assert function.score([[1, 2]]).json() == [[3.0, 2.0]]
+    ((key, entry),) = wait_for(lambda: rows_in(cache_server, "two")).items()
+    for poison in (7, [7], [7, "8"], {"a": 7}):
+        cache_server.client.set(key, json.dumps({**entry, "output": poison}))
+        answer = function.score([[1, 2]])
+        assert (answer.json(), answer.headers["x-cache"]) == ([[3.0, 2.0]], "MISS")
+        wait_for(lambda: rows_in(cache_server, "two")[key]["output"] == [3.0, 2.0])
+
+
+def test_an_array_for_each_output_is_no_list_of_rows(serve: Serve, cache_server: Redis, tmp_path: Path) -> None:
+    output = {"kind": "list", "dtype": "float64", "classes": None, "outputs": 2, "shape": None}
+    model = importlib.import_module("shapes").OutputsModel()
+    write_package(tmp_path / "outputs", model, uploads=("shapes.py",), output=output)
+    function = served(serve, cache_server, tmp_path / "outputs", "outputs")
+    assert function.score([[1, 2], [3, 4]]).json() == [[3.0, 7.0], [2.0, 4.0]]
+    assert function.score([[1, 2]]).json() == [[3.0], [2.0]]
+    assert function.verdict([[1, 2]]) == "HIT"
+    assert not rows_in(cache_server, "outputs")
+
+
 def test_rows_are_counted(serve: Serve, cache_server: Redis, counting: Path) -> None:
     function = served(serve, cache_server, counting, "counted")
     function.score([[1, 2], [3, 4]])
