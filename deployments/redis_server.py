@@ -1,13 +1,21 @@
 """Finds a Redis-compatible server on this machine and writes its configuration, which it reads from stdin."""
 
+import hashlib
 import importlib.util
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from deployments.domain.errors import Unavailable
 
 SERVERS_ON_PATH = ("redis-server", "valkey-server")
+FUNCTION_USER = "function"
+# What the scoring server sends, and what its one script calls; AUTH and HELLO are anybody's.
+_FUNCTION_COMMANDS = (
+    "get", "mget", "set", "getrange", "strlen", "unlink", "eval", "hincrby", "expire", "sadd", "subscribe", "ping",
+    "select", "client|tracking",
+)  # fmt: skip
 
 
 def find_server() -> Path:
@@ -47,10 +55,12 @@ def server_config(
     maxmemory_bytes: int = 0,
     policy: str = "noeviction",
     appendonly: bool = False,
+    function_rules: Sequence[str] = (),
 ) -> str:
     """The text for `redis-server -` on its stdin, so that neither `ps` nor a file shows the password.
 
-    `port` 0 opens no TCP port; a port is bound to 127.0.0.1 only. `maxmemory_bytes` 0 sets no bound.
+    `port` 0 opens no TCP port; a port is bound to 127.0.0.1 only. `maxmemory_bytes` 0 sets no bound. The password is
+    that of the user who may do everything; with `function_rules` there is another, FUNCTION_USER.
     """
     lines = [
         "daemonize no",
@@ -67,7 +77,21 @@ def server_config(
     ]
     if unixsocket:
         lines += [f"unixsocket {_quoted(str(unixsocket))}", "unixsocketperm 700"]
+    if function_rules:
+        lines.append(" ".join(("user", FUNCTION_USER, *function_rules)))
     return "\n".join(lines) + "\n"
+
+
+def function_rules(*, password: str, prefix: str) -> tuple[str, ...]:
+    """What a function may do in its cache, as rules of ACL SETUSER; `prefix` is its deployment's name.
+
+    A model can read all that its process holds, the password among it: as the user who may do everything it would
+    reach other machines (MIGRATE, REPLICAOF) and files (CONFIG SET) through the cache.
+    https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/ has the rules; `&` is of Redis 6.2.
+    """
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    commands = (f"+{name}" for name in _FUNCTION_COMMANDS)
+    return ("reset", "on", f"#{digest}", f"~{prefix}:*", "resetchannels", f"&{prefix}:epoch", "-@all", *commands)
 
 
 def _bundled_server() -> Path | None:

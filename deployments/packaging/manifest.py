@@ -34,7 +34,8 @@ class Parts:
     """What goes into a package beside the Spec.
 
     `code_files` maps each helper's path below code/ to its sha256, `wheels` each wheel's name below wheels/;
-    `lock` is a requirements file of exact versions; `description` is what `python -m scoring.describe` found.
+    `lock` is a requirements file of exact versions; `scoring_version` is the digest of the scoring code that ships;
+    `description` is what `python -m scoring.describe` found.
     """
 
     model_name: str
@@ -67,6 +68,7 @@ def model_version(spec: Spec, parts: Parts) -> str:
             "code": dict(parts.code_files),
             "entry_script": spec.code.entry_script if spec.code else None,
             "lock": parts.lock,
+            "python": spec.runtime.python,
             "wheels": dict(parts.wheels),
             "executes": [parts.executed.executes, parts.executed.sha256],
             "scoring": parts.scoring_version,

@@ -21,13 +21,14 @@ def test_the_model_version_follows_what_can_change_an_answer() -> None:
         model_version(SPEC, replace(PARTS, model_sha256="1" * 64)),
         model_version(SPEC, replace(PARTS, lock="scikit-learn==1.7.1\n")),
         model_version(SPEC, replace(PARTS, scoring_version="2")),
+        model_version(spec_with(runtime={"python": "3.12"}), PARTS),
         model_version(SPEC, replace(PARTS, code_files={"features.py": "2" * 64})),
         model_version(SPEC, replace(PARTS, wheels={"mine-1.0-py3-none-any.whl": "2" * 64})),
         model_version(SPEC, replace(PARTS, executed=Executed("onnx", "Equal.", "3" * 64))),
         model_version(SPEC, replace(PARTS, executed=Executed("onnx", "Equal.", "4" * 64))),
         model_version(spec_with(model={"artifact": "0" * 64, "method": "predict_proba"}), PARTS),
     ]
-    assert len({base, *others}) == 9
+    assert len({base, *others}) == 10
 
 
 def test_the_manifest_says_what_was_asked_and_found() -> None:

@@ -23,11 +23,12 @@ from ...packaging.archives import unpack_code
 from ...packaging.context import Sources, assemble, wheel_line
 from ...packaging.digests import file_digest
 from ...packaging.manifest import Parts, build_manifest, safe_model_name
+from ...packaging.scoring import scoring_version
 from .executed import Form, choose_form
 from .failures import system_failure, unforeseen
 from .folders import Folder, read_json, write_json
 from .opened import open_described
-from .work import Work, scoring_version
+from .work import Work
 
 
 def main(arguments: list[str]) -> int:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...domain.resources import Context, Stage
+from ...domain.resources import Context, Observation, Ready, Stage, Stale
 from ...domain.spec import Spec, digest_of
+from ...redis_server import function_rules
 from .ports import HOST
 from .redis_child import RedisChild
 
@@ -15,6 +16,9 @@ stop-writes-on-bgsave-error no
 unixsocketperm 777
 maxclients 1000
 """
+
+
+FUNCTION_PASSWORD = "function_password"  # noqa: S105 - the name of its file
 
 
 @dataclass(kw_only=True)
@@ -31,7 +35,8 @@ class LocalCache(RedisChild):
     irreversible: str = "All stored answers and counters are lost."
 
     def fingerprint(self, ctx: Context) -> str:
-        return digest_of({"max_memory_mb": self.memory_mb})
+        rules = function_rules(password="", prefix=ctx.deployment.name)
+        return digest_of({"max_memory_mb": self.memory_mb, "function": list(rules)})
 
     def describe(self) -> Mapping[str, str]:
         if self.spec is None:
@@ -40,8 +45,21 @@ class LocalCache(RedisChild):
             "memory": f"{self.memory_mb} MB",
             "eviction": self.policy,
             "address": f"{HOST}, a port of its own, with a password",
+            "the function": "signs in as a user of its own, who may read and write its entries and counts alone",
             "on update": "the limit is changed in place; data stays",
         }
+
+    def observe(self, ctx: Context) -> Observation:
+        seen = super().observe(ctx)
+        lost = isinstance(seen, Ready) and not self.folder.known_secret(FUNCTION_PASSWORD)
+        return Stale("it lost the function's password") if lost else seen
+
+    def function_rules(self, ctx: Context) -> tuple[str, ...]:
+        return function_rules(password=self.folder.secret(FUNCTION_PASSWORD), prefix=ctx.deployment.name)
+
+    def secrets(self, ctx: Context) -> Mapping[str, str]:
+        known = self.folder.known_secret(FUNCTION_PASSWORD)
+        return {**super().secrets(ctx), **({FUNCTION_PASSWORD: known} if known else {})}
 
     @property
     def memory_mb(self) -> int:

@@ -68,10 +68,11 @@ def main(arguments: "list[str]") -> None:
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        # Before what runs already cannot be seen any more.
+        _bound_threads(settings["threads"])
         if landlock is not None:
             _syscall(_LANDLOCK_RESTRICT, landlock, 0)
             os.close(landlock)
-        _bound_threads(settings["threads"])
         _install_filter(settings["sockets"])
     os.execv(command[0], command)  # noqa: S606 - a list, no shell
 

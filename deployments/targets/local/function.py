@@ -12,12 +12,13 @@ from ...domain.resources import Absent, Broken, Context, Observation, Outputs, P
 from ...domain.spec import HttpTrigger, Spec, digest_of
 from ...packaging.functions import function_folder
 from . import children
+from .cache import FUNCTION_PASSWORD
 from .children import Look, Phase
+from .ends import opening_failure
 from .folders import read_json
 from .logs import tail
 from .ports import HOST, confirm_port, known_port, reserve_port
 from .resource import LocalResource
-from .servers import opening_failure
 
 _TIMEOUT = 1.0  # seconds that a look at the server may take
 _MOST_HEALTH_BYTES = 64 * 1024
@@ -124,7 +125,7 @@ class LocalFunction(LocalResource):
 
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         key = self.folder.known_secret("key")
-        password = self.sibling("cache").known_secret("password")
+        password = self.sibling("cache").known_secret(FUNCTION_PASSWORD)
         digests = self.sibling("cache").known_secret("digest_key")
         known = {"key": key, "cache_password": password, "digest_key": digests}
         return {name: value for name, value in known.items() if value}

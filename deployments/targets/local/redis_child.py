@@ -15,7 +15,7 @@ from ...domain.resources import (
     Pending,
     Ready,
 )
-from ...redis_server import find_server, server_config
+from ...redis_server import FUNCTION_USER, find_server, server_config
 from . import children
 from .children import Look, Phase
 from .folders import Folder, write_json
@@ -53,6 +53,10 @@ class RedisChild(LocalResource, ABC):
     def more_config(self) -> str:
         """Lines of configuration about how it keeps its data."""
 
+    def function_rules(self, ctx: Context) -> tuple[str, ...]:
+        """What the user may do whose password a function is given; none where no function has a way to it."""
+        return ()
+
     def observe(self, ctx: Context) -> Observation:
         look = children.look(self.folder)
         match look.phase:
@@ -69,14 +73,14 @@ class RedisChild(LocalResource, ABC):
         return self._running(look)
 
     def create(self, ctx: Context) -> None:
-        """Start the server, or change the limit of one that runs.
+        """Start the server, or change the limit and the function's rights of one that runs.
 
         Raises Unavailable where there is no server to start.
         """
         look = children.look(self.folder)
         self.refuse_while_ending(look.phase)
         wanted = self.fingerprint(ctx)
-        if look.phase == Phase.RUNNING and look.fingerprint != wanted and self._set_limit():
+        if look.phase == Phase.RUNNING and look.fingerprint != wanted and self._change(ctx):
             write_json(self.folder.job, {**look.job, "fingerprint": wanted})
             return
         folder = self.folder
@@ -92,6 +96,7 @@ class RedisChild(LocalResource, ABC):
             unixsocket=folder.sockets / SOCKET,
             maxmemory_bytes=self.memory_mb * 1024 * 1024,
             policy=self.policy,
+            function_rules=self.function_rules(ctx),
         )
         children.spawn(
             folder,
@@ -133,12 +138,14 @@ class RedisChild(LocalResource, ABC):
             look.fingerprint,
         )
 
-    def _set_limit(self) -> bool:
+    def _change(self, ctx: Context) -> bool:
         try:
             with connect(self.folder) as client:
                 client.config_set("maxmemory", self.memory_mb * 1024 * 1024)
+                if rules := self.function_rules(ctx):
+                    client.execute_command("ACL SETUSER", FUNCTION_USER, *rules)
         except redis.exceptions.RedisError:
-            return False  # it is started anew with the limit then
+            return False  # it is started anew then
         return True
 
     def _server(self) -> str:

@@ -13,11 +13,11 @@ import threading
 import time
 from pathlib import Path
 
-from ...domain.errors import ErrorDetail
+from ...domain.errors import ErrorDetail, ResourceFailed
 from .folders import Folder, read_json, write_json
 from .log_files import CappedLog
 from .ports import HOST, port_taken
-from .servers import Generation, start_generation
+from .servers import GRACE, Generation, end_all, start_generation
 
 _BIND_SECONDS = 3.0
 _BACKLOG = 1_024
@@ -36,7 +36,11 @@ def main(arguments: list[str]) -> int:
     except OSError:
         _note(folder, str(job["id"]), port_taken(int(job["port"])))
         return 1
-    current = start_generation(folder, job, listener=listener, write=log.write, successor=False)
+    try:
+        current = start_generation(folder, job, listener=listener, write=log.write, successor=False)
+    except ResourceFailed as error:
+        _note(folder, str(job["id"]), error.detail)
+        return 1
     fault = _Supervisor(folder, listener, log, current).run(ending)
     if fault is None:
         _say(log, "The server was stopped.")
@@ -64,7 +68,7 @@ def listen(port: int) -> socket.socket:
 
 
 class _Supervisor:
-    """Watches the generation that serves, and the one that is to follow it."""
+    """Watches the generation that serves, the one that is to follow it, and those that finish their last answers."""
 
     def __init__(self, folder: Folder, listener: socket.socket, log: CappedLog, current: Generation) -> None:
         self._folder = folder
@@ -72,23 +76,32 @@ class _Supervisor:
         self._log = log
         self._current = current
         self._coming: Generation | None = None
+        self._leaving: list[Generation] = []
+        self._settle_at: float | None = None  # when the one before takes no request any more, if it is not gone yet
         self._refused = ""  # the last job that could not take over
 
     def run(self, ending: threading.Event) -> ErrorDetail | None:
-        """Return None when the end was asked for, or why the function ended by itself."""
+        """Return None when the end was asked for or the folder is gone, or why the function ended by itself."""
         fault = None
-        while not ending.wait(_LOOK_EVERY) and fault is None:
+        while not ending.wait(_LOOK_EVERY) and fault is None and self._folder.path.exists():
             if self._current.replace_stuck():
                 _say(self._log, "A process whose model got stuck has ended; another one opens it.")
             fault = self._current.fault()
-            self._current.bound_threads()
+            self._leaving = [generation for generation in self._leaving if not generation.is_gone()]
+            for generation in self._all():
+                generation.bound_threads()
+            if self._settle_at is not None:
+                self._settle(self._settle_at)
+                continue
             self._look_for_successor()
             if self._coming is not None:
                 self._hand_over(self._coming)
-        for generation in (self._coming, self._current):
-            if generation is not None:
-                generation.end()
+        end_all(self._all())
         return fault
+
+    def _all(self) -> list[Generation]:
+        coming = [] if self._coming is None else [self._coming]
+        return [*coming, self._current, *self._leaving]
 
     def _look_for_successor(self) -> None:
         job = read_json(self._folder.next)
@@ -100,25 +113,41 @@ class _Supervisor:
         if identity in ("", self._refused) or self._coming is not None:
             return
         _say(self._log, "Another process opens its model; until it is ready, this one goes on answering.")
-        self._coming = start_generation(
-            self._folder, job, listener=self._listener, write=self._log.write, successor=True
-        )
+        try:
+            self._coming = start_generation(
+                self._folder, job, listener=self._listener, write=self._log.write, successor=True
+            )
+        except ResourceFailed as error:
+            self._refuse(identity, error.detail)
 
     def _hand_over(self, coming: Generation) -> None:
         if fault := coming.fault():
-            _say(self._log, f"{fault.message} The one before goes on answering.")
-            self._refused = str(coming.job["id"])
-            _note(self._folder, self._refused, fault)
+            self._refuse(str(coming.job["id"]), fault)
             coming.end()
             self._coming = None
         elif coming.ready:
-            before, self._current, self._coming = self._current, coming, None
-            before.end()
-            # In this order, and the old one gone: whoever looks in between sees a job that is starting.
-            write_json(self._folder.job, {**coming.job, "spawned_at": time.time()})
-            write_json(self._folder.child, {**read_json(self._folder.child), "job": coming.job["id"]})
-            self._folder.next.unlink(missing_ok=True)
-            _say(self._log, "The new process answers.")
+            # What it has taken on is answered, however long that takes, while the new one answers what comes.
+            self._current.leave(self._current.last_prediction)
+            self._leaving.append(self._current)
+            self._current, self._coming = coming, None
+            self._settle_at = time.monotonic() + GRACE
+
+    def _refuse(self, identity: str, fault: ErrorDetail) -> None:
+        _say(self._log, f"{fault.message} The one before goes on answering.")
+        self._refused = identity
+        _note(self._folder, identity, fault)
+
+    def _settle(self, at: float) -> None:
+        """Make the new one's job the folder's, as soon as no health check can meet the one before."""
+        if self._leaving and time.monotonic() < at:
+            return
+        self._settle_at = None
+        job = self._current.job
+        # In this order: whoever looks in between sees a job that is starting.
+        write_json(self._folder.job, {**job, "spawned_at": time.time()})
+        write_json(self._folder.child, {**read_json(self._folder.child), "job": job["id"]})
+        self._folder.next.unlink(missing_ok=True)
+        _say(self._log, "The new process answers.")
 
 
 def _say(log: CappedLog, line: str) -> None:

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
-import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -18,14 +18,18 @@ import psutil
 from ...domain.errors import ErrorDetail
 from ...domain.limits import MAX_LOG_LINE
 from . import sandbox
+from .ends import opening_failure, why_ended
 from .folders import Folder
-from .ports import HOST
 from .sandbox import Confinement, Mode
+from .server_settings import package_settings, server_settings
 
 GRACE = 4.0  # seconds between SIGTERM and SIGKILL for the scoring server
 MOST_THREADS = 512
-# What a scoring server ends with whose model is stuck: by its own choice, or by its interpreter's watchdog.
-STUCK = (70, 1)
+# What a scoring server takes at its end beside the prediction that it is at: notice, quiet, its last counts.
+_DRAIN_SECONDS = 2.0
+_LOOK_EVERY = 0.02
+# What a scoring server ends with whose model is stuck: by its own choice, or by SIGPROF, alone or under bubblewrap.
+STUCK = (70, -27, 155)
 _STEADY_SECONDS = 10.0  # one that ends sooner than that would only do so again
 
 
@@ -61,6 +65,9 @@ class Server:
             self.process().terminate()
 
     def kill(self) -> None:
+        """End it with all that is in its namespace; nothing where it has ended, for its numbers may be another's."""
+        if self.started.poll() is not None:
+            return
         with contextlib.suppress(psutil.Error):
             psutil.Process(self.init or self.started.pid).kill()
         with contextlib.suppress(ProcessLookupError):
@@ -74,6 +81,7 @@ class Generation:
     job: Mapping[str, Any]
     servers: list[Server]
     start: Callable[[], Server]  # one more, that takes no request before its model is open
+    _kill_at: float | None = None
 
     @property
     def ready(self) -> bool:
@@ -103,26 +111,53 @@ class Generation:
         """End a process with too many threads, where no limit of the system holds."""
         predictors = [server.predictor for server in self.servers if server.predictor is not None]
         for server in (*self.servers, *predictors):
+            if server.started.poll() is not None:
+                continue
             with contextlib.suppress(psutil.Error):
                 if server.process().num_threads() > MOST_THREADS:
                     server.kill()
 
+    @property
+    def last_prediction(self) -> float:
+        """Seconds within which the processes have answered what they took on, having been told to end."""
+        return float(self.job["environment"].get("SCORING_PREDICT_SECONDS", 60)) + _DRAIN_SECONDS
+
+    def leave(self, seconds: float) -> None:
+        """Have the processes finish what they answer, at most within `seconds`; `is_gone` ends who does not."""
+        if self._kill_at is None:
+            for server in self.servers:
+                server.terminate()
+        self._kill_at = min(self._kill_at or math.inf, time.monotonic() + seconds)
+
+    def is_gone(self) -> bool:
+        """Whether all processes have ended after `leave`, ending those whose time is over."""
+        late = self._kill_at is not None and time.monotonic() >= self._kill_at
+        gone = [self._is_gone(server, late) for server in self.servers]
+        return all(gone)
+
+    def _is_gone(self, server: Server, late: bool) -> bool:
+        if server.started.poll() is None:
+            if not late:
+                return False
+            server.kill()
+            server.started.wait()
+        if server.predictor is not None:
+            # It ended with its server's end of their socket, unless its model does not let it.
+            server.predictor.kill()
+            server.predictor.started.wait()
+        return True
+
     def end(self) -> None:
-        """Let the processes finish what they answer, then end them all."""
-        for server in self.servers:
-            server.terminate()
-        deadline = time.monotonic() + GRACE
-        for server in self.servers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.started.wait(max(0.0, deadline - time.monotonic()))
-        for server in self.servers:
-            if server.started.poll() is None:
-                server.kill()
-                server.started.wait()
-            if server.predictor is not None:
-                # It ended with its server's end of their socket, unless its model does not let it.
-                server.predictor.kill()
-                server.predictor.started.wait()
+        """Let the processes finish what they can in a moment, then end them all."""
+        end_all([self])
+
+
+def end_all(generations: Sequence[Generation]) -> None:
+    """End them together, within GRACE."""
+    for generation in generations:
+        generation.leave(GRACE)
+    while [generation for generation in generations if not generation.is_gone()]:
+        time.sleep(_LOOK_EVERY)
 
 
 def start_generation(
@@ -132,14 +167,16 @@ def start_generation(
 
     The first process of a first generation answers at once, with 503 while its model is being opened, so that it
     can be asked how it is. All others take no request before their model is open: who calls does not notice them.
+    Raises ResourceFailed where a secret that they need is gone.
     """
     mode, abi = sandbox.choose(job["sandbox"]), sandbox.landlock_abi()
     write(f"{sandbox.explain(mode, abi)}\n".encode())
     served = within_reach(job, mode, abi)
+    settings = server_settings(folder, served, mode, listener.fileno())
     waits = [successor or number > 0 for number in range(int(job["processes"]))]
 
     def start(*, waits: bool = True) -> Server:
-        return _start(folder, served, mode, listener, write, waits=waits)
+        return _start(served, settings, mode, listener, write, waits=waits)
 
     return Generation(job, [start(waits=wait) for wait in waits], start)
 
@@ -149,47 +186,9 @@ def within_reach(job: Mapping[str, Any], mode: Mode, abi: int) -> Mapping[str, A
     return job if sandbox.reaches_cache(mode, abi) else {**job, "cache_socket": "", "cache_port": 0}
 
 
-def opening_failure(error: object) -> ErrorDetail:
-    """What the scoring server says about a model that it could not open."""
-    told = error if isinstance(error, dict) else {}
-    return ErrorDetail(
-        code=str(told.get("code") or "model"),
-        message=str(told.get("message") or "The function cannot open its model."),
-        cause=str(told.get("cause") or told.get("hint") or ""),
-        action=str(told.get("action") or "Read its log, correct the model or its environment, and deploy again."),
-    )
-
-
-def why_ended(code: int, memory_mb: int) -> ErrorDetail:
-    """The likely cause of an end that nobody asked for, from the exit code."""
-    number = -code if code < 0 else code - 128
-    if number == signal.SIGKILL:
-        return ErrorDetail(
-            "killed",
-            "The function's process was killed.",
-            f"The system killed it when memory ran out, it started too many threads, or a person did. "
-            f"Its limit is {memory_mb} MB.",
-            "Give the machine more memory or lower hosting.memory_mb, then restart the deployment.",
-        )
-    if number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS):
-        return ErrorDetail(
-            "crashed",
-            f"The function's process crashed ({signal.Signals(number).name}).",
-            "A library of the model crashed: often a version that differs from the one used in training, or memory "
-            f"beyond {memory_mb} MB.",
-            "Set the versions used in training in runtime.requirements, or raise hosting.memory_mb.",
-        )
-    return ErrorDetail(
-        "exited",
-        f"The function's process ended by itself with code {code}.",
-        "The scoring server could not start, or the model ended the process.",
-        "Read its last log lines, correct what they name, and deploy again.",
-    )
-
-
 def _start(
-    folder: Folder,
     job: Mapping[str, Any],
+    settings: Mapping[str, str],
     mode: Mode,
     listener: socket.socket,
     write: Callable[[bytes], None],
@@ -198,21 +197,20 @@ def _start(
 ) -> Server:
     socket_path = Path(job["cache_socket"]) if job["cache_socket"] else None
     confinement = replace(
-        _confinement(job),
+        confinement_of(job),
         socket_folder=socket_path.parent if socket_path else None,
         tcp_port=int(job["cache_port"]),
     )
     ready_read, ready_write = os.pipe()
     ours, theirs = socket.socketpair()
-    settings = _settings(folder, job, mode, listener.fileno())
-    settings["SCORING_PREDICTOR_FD"] = str(ours.fileno())
+    more = {"SCORING_PREDICTOR_FD": str(ours.fileno())}
     if waits:
-        settings["SCORING_READY_FD"] = str(ready_write)
+        more["SCORING_READY_FD"] = str(ready_write)
     descriptors = (listener.fileno(), ours.fileno(), *((ready_write,) if waits else ()))
     with ours, theirs:
-        server = _spawn(job, mode, confinement, "scoring", settings, descriptors, write)
-        told = {**_package(job), "SCORING_PREDICTOR_FD": str(theirs.fileno())}
-        server.predictor = _spawn(job, mode, _confinement(job), "scoring.predictor", told, (theirs.fileno(),), write)
+        server = _spawn(job, mode, confinement, "scoring", {**settings, **more}, descriptors, write)
+        told = {**package_settings(job), "SCORING_PREDICTOR_FD": str(theirs.fileno())}
+        server.predictor = _spawn(job, mode, confinement_of(job), "scoring.predictor", told, (theirs.fileno(),), write)
     os.close(ready_write)
     if not waits:
         server.told["status"] = "ready"
@@ -220,13 +218,18 @@ def _start(
     return server
 
 
-def _confinement(job: Mapping[str, Any]) -> Confinement:
-    """Of a process that reaches nothing but its package."""
+def confinement_of(job: Mapping[str, Any]) -> Confinement:
+    """Of a process that reaches nothing but its package.
+
+    The system counts the threads of all processes of the job together, for they share a user: each server and its
+    predictor, and at a hand-over as many again.
+    """
     return Confinement(
         owner=str(job["owner"]),
         interpreter=Path(job["python"]),
         read=(Path(job["package"]),),
         memory_mb=int(job["memory_mb"]),
+        threads=Confinement.threads * int(job["processes"]) * 2 * 2,
     )
 
 
@@ -257,31 +260,6 @@ def _spawn(
     assert started.stdout is not None  # noqa: S101 - PIPE gives it
     threading.Thread(target=_copy_lines, args=(started.stdout, write), daemon=True).start()
     return Server(started, json.loads(text)["child-pid"] if text.strip() else None)
-
-
-def _package(job: Mapping[str, Any]) -> dict[str, str]:
-    return {"SCORING_ROOT": job["package"], "PYTHONPATH": job["package"]}
-
-
-def _settings(folder: Folder, job: Mapping[str, Any], mode: Mode, descriptor: int) -> dict[str, str]:
-    """The scoring server's environment, secrets included: an environment is not shown by `ps`."""
-    settings = {
-        **job["environment"],
-        **_package(job),
-        "SCORING_FD": str(descriptor),
-        "SCORING_FUNCTION_KEYS": folder.secret("key") if job["needs_key"] else "",
-    }
-    if job.get("keyed_digests"):
-        settings["SCORING_DIGEST_KEY"] = Folder(Path(job["cache_folder"])).known_secret("digest_key")
-    if job["cache_socket"]:
-        settings["SCORING_CACHE_PASSWORD"] = Folder(Path(job["cache_folder"])).known_secret("password")
-        name = Path(job["cache_socket"]).name
-        settings["SCORING_CACHE_URL"] = (
-            f"unix://{sandbox.SOCKET_FOLDER}/{name}?db=0"
-            if mode == "bubblewrap"
-            else f"redis://{HOST}:{job['cache_port']}/0"
-        )
-    return settings
 
 
 def _copy_lines(pipe: IO[bytes], write: Callable[[bytes], None]) -> None:

@@ -89,10 +89,10 @@ class _Host:
         self._tally_due = 0.0
 
     def run(self, ending: threading.Event) -> None:
-        """Work until the end is asked for, then give what is under way a moment."""
+        """Work until the end is asked for or the folder is gone, then give what is under way a moment."""
         pause, opened = _SHORTEST, False
         pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="invocation")
-        while not ending.is_set():
+        while not ending.is_set() and self._folder.path.exists():
             try:
                 if not opened:
                     self._source.open()

@@ -1,7 +1,6 @@
 """What one build works with: the Spec, the uploaded files, the environments made for them, and the staging folder."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from .config import SandboxChoice
 from .environments import MadeEnvironment, Wanted, make_environment, own_environment
 
 CREDENTIALS = "SCORING_INDEX_CREDENTIALS"
-_SCORING_VERSION = re.compile(r'^SCORING_VERSION = "([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +107,6 @@ def credentials(secret: str) -> dict[str, str]:
         "UV_INDEX_PRIVATE_USERNAME": user if colon else "__token__",
         "UV_INDEX_PRIVATE_PASSWORD": password if colon else secret,
     }
-
-
-def scoring_version(scoring_root: Path) -> str:
-    """The version that the scoring server's source states, read without importing it."""
-    found = _SCORING_VERSION.search((scoring_root / "scoring" / "__init__.py").read_text())
-    return found[1] if found else "0"
 
 
 def scoring_digest(scoring_root: Path) -> str:

@@ -1,6 +1,7 @@
 """Children that outlive the worker: one of each, whatever is killed when, and all of them ended in the end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.targets.local import children
@@ -16,7 +18,7 @@ from deployments.targets.local.folders import Folder, read_json, write_json
 from deployments.targets.local.redis_child import connect
 from tests.targets.contract import assert_nothing_left
 
-from .conftest import LocalHarness
+from .conftest import Files, LocalHarness, local_harness
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -179,3 +181,17 @@ def test_more_memory_for_a_cache_is_given_in_place(harness: LocalHarness) -> Non
         assert client.config_get("maxmemory")["maxmemory"] == str(40 * 1024 * 1024)
         assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "allkeys-lfu"
     driven.destroy()
+
+
+def test_supervisor_and_trigger_end_when_their_folders_are_deleted(files: Files, tmp_path: Path) -> None:
+    harness = local_harness(files, tmp_path)
+    trigger = {"kind": "blob", "path_in": "rows/{name}", "path_out": "sums/{name}"}
+    driven = harness.driven("deleted")
+    driven.deploy(harness.spec(trigger=trigger, cache={"policy": "off"}))
+    held = [holder(harness.folder(driven, key)) for key in ("function", "trigger")]
+    family = [process for found in held if found for process in (found, *found.children(recursive=True))]
+    assert all(held)
+    shutil.rmtree(harness.folder(driven, "function").path.parent)
+    _, left = psutil.wait_procs(family, timeout=20)
+    assert not left
+    assert harness.leftovers(driven) == []

@@ -12,6 +12,7 @@ from deployments.domain.errors import ResourceFailed
 from deployments.domain.resources import Outputs
 from deployments.domain.spec import Spec
 from deployments.packaging.digests import file_digest
+from deployments.packaging.scoring import scoring_version
 from deployments.targets.local.environments import MadeEnvironment, Wanted
 from deployments.targets.local.executed import choose_form
 from deployments.targets.local.opened import Opened
@@ -109,6 +110,7 @@ def test_a_model_that_proves_equal_executes_as_onnx_with_the_same_digest_whereve
     elsewhere = LocalHarness(LocalTarget(config), forms.files).driven("forms")
     again, log, *_ = built(elsewhere, image_spec(iris))
     assert "Trying the model as ONNX." in log
+    assert again["executes"] == "onnx", log
     assert (again["digest"], again["model_version"]) == (outputs["digest"], outputs["model_version"])
     elsewhere.destroy()
 
@@ -189,3 +191,17 @@ def test_versions_that_no_converter_knows_leave_the_original_unless_onnx_is_aske
     with pytest.raises(ResourceFailed, match="cannot execute as ONNX") as caught:
         choose_form(work("onnx"), opened)
     assert caught.value.detail.code == "no_onnx"
+
+
+def test_other_scoring_code_is_another_model_version(forms: LocalHarness, tmp_path: Path) -> None:
+    harness = frozen_harness(forms.files, tmp_path)
+    driven = harness.driven("release")
+    spec = harness.spec()
+    outputs, _, manifest, _ = built(driven, spec)
+    assert manifest["scoring_version"] == scoring_version(harness.target.config.scoring_root)
+    with (harness.target.config.scoring_root / "scoring" / "keys.py").open("a") as file:
+        file.write("# The next release.\n")
+    again, _, changed, _ = built(driven, spec)
+    assert again["model_version"] != outputs["model_version"]
+    assert changed["scoring_version"] != manifest["scoring_version"]
+    driven.destroy()

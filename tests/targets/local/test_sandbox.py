@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from deployments.domain.spec import Spec
 from deployments.targets.local import sandbox
 from deployments.targets.local.children import holder
 from deployments.targets.local.config import SandboxChoice
-from deployments.targets.local.servers import within_reach
+from deployments.targets.local.servers import confinement_of, within_reach
 from tests.targets.driving import text_of
 
 from .conftest import Files, LocalHarness, local_harness
@@ -242,6 +243,7 @@ def test_a_hostile_model_gets_nothing(
         {
             "model": {"artifact": model},
             "code": {"artifact": code},
+            "execution": "original",  # another child would be refused the same
             "hosting": {"memory_mb": MEMORY_MB, "processes": 1},
         }
     )
@@ -289,12 +291,47 @@ def test_a_function_does_not_outlive_its_supervisor(harness: LocalHarness) -> No
     driven.deploy(harness.spec(cache={"policy": "off"}))
     process = holder(harness.folder(driven, "function"))
     assert process is not None
-    servers = [child for child in process.children(recursive=True) if "scoring" in child.cmdline()]
+    servers = [child for child in process.children(recursive=True) if "scoring" in command_of(child)]
     assert servers
     process.kill()
     for server in servers:
         server.wait(5)
     driven.destroy()
+
+
+def test_processes_of_one_function_have_threads_enough_together(tmp_path: Path) -> None:
+    """As many processes as a function has at a hand-over, each with as many threads as libraries may start."""
+    program = textwrap.dedent("""
+        import sys, threading
+        threading.stack_size(256 * 1024)
+        for _ in range(100):
+            threading.Thread(target=sys.stdin.read, daemon=True).start()
+        print("started", flush=True)
+        sys.stdin.buffer.raw.read()
+    """)
+    job = {"package": str(tmp_path), "python": sys.executable, "memory_mb": 1024, "processes": 1, "owner": "threads"}
+    mode = sandbox.choose("auto")
+    argv = sandbox.command(mode, confinement_of(job), [sys.executable, "-c", program], cwd=Path("/"))
+    started = [
+        subprocess.Popen(
+            argv, env=sandbox.scrubbed_environment(mode, {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    try:
+        assert [process.stdout.readline() for process in started if process.stdout] == ["started\n"] * 4
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_nothing_of_the_workers_environment_reaches_a_child(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,19 +3,23 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from deployments.domain.resources import Ready, Resource
 from deployments.domain.spec import Spec
 from deployments.targets.local.children import holder
+from tests.scoring.processes import wait_for
 from tests.targets.contract import assert_nothing_left
 from tests.targets.driving import PATIENCE, Driven, Failed, text_of
 
-from .conftest import SAVE_BY_CODE, Files, LocalHarness
+from .conftest import SAVE_BY_CODE, TINY, Files, LocalHarness
+from .test_sandbox import command_of
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 
@@ -97,6 +101,41 @@ def test_no_request_is_lost_when_a_revision_follows(harness: LocalHarness, proce
     assert_nothing_left(harness, driven)
 
 
+def test_a_long_prediction_is_finished_while_the_next_revision_answers(harness: LocalHarness, files: Files) -> None:
+    source = TINY.replace(b"class Tiny", b"class Patient").replace(
+        b"        return [float", b"        __import__('time').sleep(9 if X[0][0] < 0 else 0)\n        return [float"
+    )
+    driven = harness.driven("patient")
+    first = harness.spec(
+        model={"artifact": files.run("patient.pkl", SAVE_BY_CODE, f"Patient:{source.decode()}")},
+        code={"artifact": files.add("patient.py", source)},
+        hosting={"processes": 1, "predict_seconds": 20},
+    )
+    before = dict(driven.deploy(first)["function"])
+    second = Spec.load({**first.dump(), "model": {**first.dump()["model"], "method": "predict_proba"}})
+    driven.bring(driven.resource(second, "image"))
+    headers = {"x-functions-key": driven.resource(first, "function").secrets(driven.context())["key"]}
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(httpx.post, str(before["url"]), json={"data": [[-1, 0, 0, 0]]}, headers=headers, timeout=30)
+        time.sleep(0.5)
+        driven.bring(driven.resource(second, "function"))
+        assert not asked.done()
+        answer = httpx.post(str(before["url"]), json={"data": [ROW]}, headers=headers, timeout=30)
+        assert len(answer.json()[0]) == 3
+        assert asked.result().json() == [-1.0]
+    supervisor = holder(harness.folder(driven, "function"))
+    assert supervisor is not None
+    package = str(Path(str(driven.outputs["image"]["package"])))
+    wait_for(lambda: all(package in line for line in scoring_of(supervisor)))
+    driven.destroy()
+    assert_nothing_left(harness, driven)
+
+
+def scoring_of(supervisor: psutil.Process) -> list[str]:
+    lines = (" ".join(command_of(child)) for child in supervisor.children())
+    return [line for line in lines if "scoring" in line]
+
+
 def test_a_revision_that_cannot_serve_leaves_the_one_before_at_work(harness: LocalHarness, files: Files) -> None:
     driven = harness.driven("stays")
     good = harness.spec()
@@ -142,7 +181,7 @@ def test_a_revision_that_is_cancelled_while_it_opens_never_answers(harness: Loca
     wait_for_log(driven, function, "not wanted any more")
     supervisor = holder(harness.folder(driven, "function"))
     assert supervisor is not None
-    running = " ".join(word for child in supervisor.children(recursive=True) for word in child.cmdline())
+    running = " ".join(word for child in supervisor.children(recursive=True) for word in command_of(child))
     assert str(working["image"]["package"]) in running
     assert unwanted not in running
     driven.outputs.update(working)
