@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from scoring.describe import describe
 from scoring.opening import OpenError, open_model
-from tests.scoring.processes import Function
+from tests.scoring.processes import SCORING_IMAGE, Function, Redis
 
 Serve = Callable[..., Function]
 
@@ -150,7 +150,7 @@ def test_an_uploaded_regressor_gives_a_list(serve: Serve, tmp_path: Path) -> Non
     assert np.allclose(serve(tmp_path).ready().score(data.tolist()).json(), model.predict(data), rtol=1e-4)
 
 
-def test_an_uploaded_model_of_columns_takes_a_table(serve: Serve, tmp_path: Path) -> None:
+def test_an_uploaded_model_of_columns_takes_a_table(serve: Serve, cache_server: Redis, tmp_path: Path) -> None:
     frame = pd.DataFrame({"age": [20.0, 30.0, 40.0, 60.0], "town": ["Porto", "Faro", "Faro", "Porto"]})
     columns = make_column_transformer((StandardScaler(), ["age"]), (OneHotEncoder(handle_unknown="ignore"), ["town"]))
     model = make_pipeline(columns, LogisticRegression()).fit(frame, [0, 1, 0, 1])
@@ -160,8 +160,16 @@ def test_an_uploaded_model_of_columns_takes_a_table(serve: Serve, tmp_path: Path
         {"name": "age", "dtype": "float64"},
         {"name": "town", "dtype": "string"},
     ]
+    # A package of such a model has no pandas.
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['pandas'] = None\n")
+    settings = {"SCORING_CACHE_URL": cache_server.url, "SCORING_KEYS": "row"}
+    function = serve(tmp_path, PYTHONPATH=f"{hidden}:{SCORING_IMAGE}", **settings).ready()
     records = frame.to_dict(orient="records")
-    assert serve(tmp_path).ready().score(records).json() == model.predict(frame).tolist()
+    labels = model.predict(frame).tolist()
+    assert function.score(records[:2]).json() == labels[:2]
+    assert function.score(records).json() == labels
 
 
 def test_an_uploaded_model_of_texts_takes_texts(serve: Serve, tmp_path: Path) -> None:
