@@ -91,6 +91,9 @@ def verdict_of(arguments: Sequence[str]) -> Verdict:
         )
     except MemoryError:
         return refused("too_large", "Converting the model took more memory than it may have.")
+    except Exception as error:
+        # Whatever is no estimator of scikit-learn may lack whatever a converter asks of it.
+        return refused("no_converter", f"skl2onnx cannot read this model: {type(error).__name__}: {_short(error)}.")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, previous)

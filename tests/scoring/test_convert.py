@@ -85,6 +85,15 @@ def test_what_has_no_converter_is_said(converted: Convert, wine: Any) -> None:
     assert verdict["reason"].endswith("there is no converter for OwnRegressor.")
 
 
+def test_what_is_no_estimator_is_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNT_FILE", str(tmp_path / "count"))
+    joblib.dump(importlib.import_module("counting").CountingModel(), tmp_path / "m.joblib")
+    options = ["--package-model", str(tmp_path / "m.joblib"), "--format", "joblib", "--out", str(tmp_path / "o.onnx")]
+    told = verdict_of(options)
+    assert (told["accepted"], told["code"]) == (False, "no_converter")
+    assert told["reason"].startswith("skl2onnx cannot read this model: AttributeError")
+
+
 @pytest.mark.parametrize(
     ("form", "exact", "code", "says"),
     [
