@@ -26,11 +26,15 @@ class FateState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one; `output` is None where it is not done, or where its answer is no longer to be found."""
+    """What became of one; `output` is None where it is not done, or where its answer is no longer to be found.
+
+    `quotes_input` where the reason may hold a part of what was put there.
+    """
 
     state: FateState
     output: bytes | None = None
     reason: str = ""
+    quotes_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ SYSTEM: Mapping[str, Callable[[datetime], str]] = {
     "datetime": lambda now: now.strftime("%Y-%m-%dT%H-%M-%SZ"),
 }
 MOST_PATH_BYTES = 1024  # of a blob's name in Azure Storage
+POISON = "webjobs-blobtrigger-poison"  # the Functions host's container for what it gave up
+_MOST_EXPRESSIONS = 3  # in path_in
 _MOST_PART_BYTES = 200  # of a name in a folder here, with room for what is put around it while it is written
 _EXPRESSION = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -57,10 +59,16 @@ class BlobPath:
 
         As in the Functions host an expression also takes slashes, and the first takes as much as it can.
         """
-        found = self._pattern.fullmatch(blob)
+        if len(blob) > MOST_PATH_BYTES:
+            return None
+        found = self._found(blob)
         if found is None:
             return None
-        return dict(zip(self._own_names, found.groups(), strict=True))
+        values: dict[str, str] = {}
+        for name, value in zip(_EXPRESSION.findall(self.text), found, strict=True):
+            if values.setdefault(name, value) != value:
+                return None
+        return values
 
     def fill(self, values: Mapping[str, str], *, now: datetime) -> str:
         """The blob's name inside the container. Raises ValueError for one that no store should be given."""
@@ -80,24 +88,32 @@ class BlobPath:
                 raise ValueError("a part of the answer's name would be too long")
         return filled
 
-    @cached_property
-    def _own_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_EXPRESSION.findall(self.text)))
+    def _found(self, blob: str) -> list[str] | None:
+        """What stands for each expression, in order.
+
+        From the end, each text between two expressions is looked for as far to the right as it can be: so the first
+        expression takes the most, as it would with a regular expression, but no name takes long.
+        """
+        first, *between = self._pieces
+        if not between:
+            return [] if blob == first else None
+        last = between.pop()
+        end = len(blob) - len(last)
+        if not blob.startswith(first) or not blob.endswith(last) or end <= len(first):
+            return None
+        values: list[str] = []
+        for piece in reversed(between):
+            at = blob.rfind(piece, len(first) + 1, end - 1)
+            if at < 0:
+                return None
+            values.append(blob[at + len(piece) : end])
+            end = at
+        return [blob[len(first) : end], *reversed(values)]
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        pieces = _EXPRESSION.split(self.text.partition("/")[2])
-        seen: list[str] = []
-        written = []
-        for index, piece in enumerate(pieces):
-            if index % 2 == 0:
-                written.append(re.escape(piece))
-            elif piece in seen:
-                written.append(rf"\{seen.index(piece) + 1}")
-            else:
-                seen.append(piece)
-                written.append("(.+)")
-        return re.compile("".join(written), re.DOTALL)
+    def _pieces(self) -> list[str]:
+        """The texts around the expressions."""
+        return _EXPRESSION.split(self.text.partition("/")[2])[::2]
 
 
 def checked_paths(path_in: str, path_out: str) -> tuple[BlobPath, BlobPath]:
@@ -108,6 +124,12 @@ def checked_paths(path_in: str, path_out: str) -> tuple[BlobPath, BlobPath]:
             raise ValueError(f"{{{name}}} in path_out is not in path_in, so that nothing fills it")
     if system := [name for name in first.names if name in SYSTEM]:
         raise ValueError(f"{{{system[0]}}} in path_in is a name that the host fills by itself; choose another")
+    if len(first.names) > _MOST_EXPRESSIONS or len(set(first.names)) < len(first.names):
+        raise ValueError(f"path_in has at most {_MOST_EXPRESSIONS} expressions, each of them once")
+    if "}{" in path_in:
+        raise ValueError("between two expressions in path_in comes a text that parts them, such as {day}-{name}")
     if first.container == second.container:
         raise ValueError("path_in and path_out need different containers, or each answer triggers the next")
+    if POISON in (first.container, second.container):
+        raise ValueError(f"{POISON} is where the host tells of what it gave up; choose another container")
     return first, second

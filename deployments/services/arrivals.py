@@ -1,6 +1,7 @@
 """Verbs of what blobs or messages call: put one there, see what became of it, and how many wait."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from django.utils import timezone
 
@@ -11,7 +12,9 @@ from ..domain.resources import Context
 from ..engine.binding import target_of
 from ..models import Deployment, ManagedResource
 from ..policy import Actor, Verb
-from .access import require
+from .access import may, require
+
+_WITHHELD = "the function refused it; why is shown to those who may see inputs, its code is in the trigger's log"
 
 
 def put(*, actor: Actor, deployment: Deployment, arrival: Arrival) -> str:
@@ -27,10 +30,16 @@ def put(*, actor: Actor, deployment: Deployment, arrival: Arrival) -> str:
 
 
 def fate(*, actor: Actor, deployment: Deployment, ticket: str) -> Fate:
-    """What became of what was put. Raises as `put`, and NotFound for a ticket that is none."""
+    """What became of what was put. Raises as `put`, and NotFound for a ticket that is none.
+
+    The reason why something failed may quote it, and is for those who may see inputs.
+    """
     require(actor, Verb.TEST, deployment.environment, subject=deployment.name)
     inbox, ctx, _row = _inbox(deployment)
-    return inbox.fate(ctx, ticket)
+    found = inbox.fate(ctx, ticket)
+    if not found.quotes_input or may(actor, Verb.VIEW_INPUTS, deployment.environment):
+        return found
+    return replace(found, reason=_WITHHELD, quotes_input=False)
 
 
 def tally(*, actor: Actor, deployment: Deployment) -> tuple[Mapping[str, str], Tally | None]:

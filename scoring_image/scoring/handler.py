@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from scoring.calls import unpacked
+from scoring.calls import ReplyError, unpacked
 from scoring.contents import body_of
 from scoring.errors import ScoringError, bad_input, too_large
 from scoring.server import answer_headers, cache_wish
@@ -29,6 +29,8 @@ INPUT, OUTPUT = "input", "output"
 
 # The host repeats a failed invocation a few times within seconds, a model may take minutes to open: better wait.
 _OPENING_SECONDS = 120.0
+# What a script says of its own accord to have been too early or too much: later may be better.
+_PASSING = frozenset({408, 429})
 # Contents beyond this are read in a thread, so that others are answered meanwhile.
 _SMALL = 64 * 1024
 
@@ -46,7 +48,8 @@ async def invoked(service: Service, payload: bytes) -> bytes:
 
     Logs hold the lines that an HTTP answer has as headers, X-Cache first. A blob's own CacheControl, and a
     message's application property Cache-Control, say what HTTP's header says. Raises ScoringError: 4xx for what can
-    never be scored, 5xx for what may be later.
+    never be scored, 5xx for what may be later. A script's own refusal is a 422 or a 500, whatever status it set: 401,
+    404 and 503 say here that the function is not there yet.
     """
     content, metadata = _read(payload)
     name = _text(metadata.get("BlobTrigger")) or _text(metadata.get("MessageId"))
@@ -55,7 +58,10 @@ async def invoked(service: Service, payload: bytes) -> bytes:
         body = await _body(service, content, metadata)
         answer = await service.answer(body, cache_wish(_cache_control(metadata)))
     except ScoringError as error:
-        log.warning("%.200r failed: %s %s: %s", name, error.status, error.code, error.message)
+        # Without the message: it may quote the input, and logs are for more people than inputs are.
+        log.warning("%.200r failed: %s %s %s", name, error.status, error.code, error.at or "")
+        if isinstance(error, ReplyError):
+            raise _refused_by_script(error) from error
         raise
     headers = answer_headers(answer, service.manifest.model_version)
     output = unpacked(answer.body).body if service.scripted else answer.body
@@ -134,6 +140,12 @@ async def _body(service: Service, content: bytes, metadata: Mapping[str, Any]) -
     except ScoringError:
         service.statistics.failed(epoch=service.cache.epoch)
         raise
+
+
+def _refused_by_script(error: ReplyError) -> ScoringError:
+    status = 422 if error.status < 500 and error.status not in _PASSING else 500
+    said = error.reply.body[:300].decode(errors="replace")
+    return ScoringError(status, error.code, error.message, f"It said: {said}")
 
 
 def _cache_control(metadata: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ class AzureBlobs:
         with _told(), contextlib.suppress(ResourceExistsError):
             self._service.create_container(container)
 
-    def blobs(self, container: str) -> Iterator[Blob]:
+    def blobs(self, container: str, unseen: list[str]) -> Iterator[Blob]:
         """Every blob of the container, none where there is no container; the service shows none half written."""
         with contextlib.suppress(Changed), _told():
             for found in self._service.get_container_client(container).list_blobs():

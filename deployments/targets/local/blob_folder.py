@@ -5,6 +5,7 @@ symbolic link. A file that was written to within the last half second is left al
 """
 
 import contextlib
+import errno
 import os
 import stat
 import time
@@ -15,7 +16,9 @@ from uuid import uuid4
 
 STABLE_SECONDS = 0.5
 _DRAFTS = ".drafts"  # no container can have this name
+_DRAFT_SECONDS = 60.0  # that a write takes at most
 _MOST_DEPTH = 32
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})  # or a link, or a file, since it was listed
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not hold up whoever opens it
 
@@ -47,15 +50,19 @@ class BlobFolder:
         self.root = root
 
     def make(self, container: str) -> Path:
-        """The container's folder, for nobody but its owner."""
+        """The container's folder, for nobody but its owner; nothing above the root, which goes with its deployment."""
+        self.root.mkdir(exist_ok=True, mode=0o700)
         path = self.root / container
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.mkdir(exist_ok=True, mode=0o700)
         return path
 
-    def blobs(self, container: str) -> Iterator[Blob]:
-        """Every file of the container in no order; hidden ones, links and what is no file are passed over."""
+    def blobs(self, container: str, unseen: list[str]) -> Iterator[Blob]:
+        """Every file of the container in no order; hidden ones, links and what is no file are passed over.
+
+        What it was not let look at is added to `unseen`.
+        """
         with _opened((str(self.root), container)) as folder:
-            yield from _walk(folder, "", _MOST_DEPTH)
+            yield from _walk(folder, "", _MOST_DEPTH, unseen)
 
     def read(self, container: str, blob: Blob) -> bytes:
         """The content of that version. Raises Changed, OSError."""
@@ -101,12 +108,14 @@ class BlobFolder:
         return etag
 
     def tidy(self) -> None:
-        """Remove what a writer that was killed left; nobody may be writing."""
+        """Remove what a writer that was killed left. Others may be writing: what is new is let be."""
         for draft in self.make(_DRAFTS).iterdir():
-            draft.unlink()
+            with contextlib.suppress(FileNotFoundError):
+                if abs(time.time() - draft.stat().st_mtime) > _DRAFT_SECONDS:
+                    draft.unlink()
 
 
-def _walk(folder: int, prefix: str, depth: int) -> Iterator[Blob]:
+def _walk(folder: int, prefix: str, depth: int, unseen: list[str]) -> Iterator[Blob]:
     with os.scandir(folder) as entries:
         found = [entry.name for entry in entries if not entry.name.startswith(".")]
     for name in found:
@@ -115,13 +124,14 @@ def _walk(folder: int, prefix: str, depth: int) -> Iterator[Blob]:
             if stat.S_ISDIR(seen.st_mode) and depth:
                 inner = os.open(name, _FOLDER, dir_fd=folder)
                 try:
-                    yield from _walk(inner, f"{prefix}{name}/", depth - 1)
+                    yield from _walk(inner, f"{prefix}{name}/", depth - 1, unseen)
                 finally:
                     os.close(inner)
             elif blob := _blob(prefix + name, seen):
                 yield blob
-        except OSError:  # it went away, is a link now, or is not ours to read
-            continue
+        except OSError as error:
+            if error.errno not in _GONE:
+                unseen.append(prefix + name)
 
 
 def _blob(name: str, seen: os.stat_result) -> Blob | None:

@@ -12,12 +12,13 @@ CONNECTION = "storage"  # the file with the connection string, where there is on
 
 
 class BlobStore(Protocol):
-    """Containers of blobs. Every method may raise OSError."""
+    """Containers of blobs. Every method may raise OSError, of which StoreAway is one, and Changed."""
 
     def make(self, container: str) -> object:
         """The container is there afterwards."""
 
-    def blobs(self, container: str) -> Iterator[Blob]: ...
+    def blobs(self, container: str, unseen: list[str]) -> Iterator[Blob]:
+        """Every blob; where it could not look is added to `unseen`."""
 
     def find(self, container: str, name: str) -> Blob | None: ...
 

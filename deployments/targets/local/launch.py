@@ -63,7 +63,12 @@ def end(folder: Folder) -> int:
         return 1
     if folder.sockets.parent != folder.path:
         shutil.rmtree(folder.sockets, ignore_errors=True)
-    _remove(folder.path)
+    try:
+        _remove(folder.path)
+    except OSError as error:
+        # Where it is seen as half gone, by whoever looks; the next removal tries again.
+        folder.ending.write_text(f"{error.filename}: {error.strerror}")
+        return 1
     with contextlib.suppress(OSError):
         folder.path.parent.rmdir()  # the deployment's own folder, if this was the last of it
     return 0
@@ -124,10 +129,23 @@ def _remove(path: Path) -> None:
         if entry.name in last:
             continue
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+            shutil.rmtree(entry, onerror=_opened_first)
         else:
             entry.unlink()
     shutil.rmtree(path)
+
+
+def _opened_first(_step: object, path: str, _seen: object) -> None:
+    """Remove what a folder that was copied in read-only holds, or is. Raises OSError."""
+    refused = Path(path)
+    refused.parent.chmod(0o700)
+    if refused.is_dir() and not refused.is_symlink():
+        refused.chmod(0o700)
+        for inner in list(refused.iterdir()):
+            _opened_first(_step, str(inner), _seen)
+        refused.rmdir()
+    else:
+        refused.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

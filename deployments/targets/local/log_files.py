@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from threading import Lock
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_FILES = 3
@@ -27,16 +28,18 @@ def log_files(folder: Path) -> list[Path]:
 
 
 class CappedLog:
-    """Writes lines to numbered files, beginning the next when one is full."""
+    """Writes lines to numbered files, beginning the next when one is full; any thread may write."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = Lock()
         files = log_files(folder)
         self._handle = os.open(files[-1], os.O_WRONLY | os.O_APPEND) if files else open_log(folder)
 
     def write(self, data: bytes) -> None:
-        if os.fstat(self._handle).st_size + len(data) > MAX_FILE_BYTES:
-            os.close(self._handle)
-            self._handle = open_log(self._folder)
-        with contextlib.suppress(OSError):  # a full disk must not end the server
+        with self._lock, contextlib.suppress(OSError):  # a full disk must not end the server
+            if os.fstat(self._handle).st_size + len(data) > MAX_FILE_BYTES:
+                following = open_log(self._folder)
+                os.close(self._handle)
+                self._handle = following
             os.write(self._handle, data)

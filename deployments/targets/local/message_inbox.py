@@ -1,5 +1,6 @@
 """The console's way to a queue: send a message, and see what became of it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,51 +8,55 @@ from redis.exceptions import RedisError
 
 from ...domain.arrivals import Arrival, Fate, FateState
 from ...domain.errors import NotFound, Unavailable
-from .bus import Message, Queue
+from .bus import DEAD, Message, Queue
 from .folders import Folder
 from .redis_child import connect
 
-_LOOKED_THROUGH = 1_000  # of the newest messages
 _SECONDS = 5.0
+_TICKET = re.compile(r"[0-9]{1,19}-[0-9]{1,19}", re.ASCII)
 
 
 def put(folder: Folder, trigger: Mapping[str, Any], arrival: Arrival) -> str:
-    """Send the message; the ticket is its id. Raises Unavailable."""
-    message = Message(arrival.content, content_type=arrival.content_type, properties=arrival.properties)
+    """Send the message; the ticket is its place in the queue. Raises Unavailable."""
+    message = Message(arrival.content, content_type=arrival.content_type, properties=arrival.properties, followed=True)
     try:
-        _queue(folder, trigger["queue_in"]).send(message)
+        return _queue(folder, trigger["queue_in"]).send(message)
     except RedisError as error:
         raise _away(error) from error
-    return message.message_id
 
 
 def fate(folder: Folder, trigger: Mapping[str, Any], ticket: str) -> Fate:
     """Raises Unavailable, and NotFound for a message that is nowhere: unknown, or long ago."""
+    if not _TICKET.fullmatch(ticket):
+        raise _unknown()
     arrived = _queue(folder, trigger["queue_in"])
     try:
         # In this order: meanwhile it goes from the first to one of the others.
-        waits = any(message.message_id == ticket for message in arrived.messages(most=_LOOKED_THROUGH))
-        answers = _queue(folder, trigger["queue_out"]).messages(most=_LOOKED_THROUGH)
-        dead = arrived.dead_letters(most=_LOOKED_THROUGH)
+        if arrived.at(ticket) is not None:
+            return Fate(FateState.WAITING)
+        became, place = arrived.fate_of(ticket)
+        if not became:
+            raise _unknown()
+        if became == DEAD:
+            letter = arrived.dead_letter_at(place)
+            why = f"{letter.reason}: {letter.description}" if letter else "its dead letter was taken away"
+            return Fate(FateState.POISONED, reason=why, quotes_input=letter is not None)
+        answer = _queue(folder, trigger["queue_out"]).at(place)
     except RedisError as error:
         raise _away(error) from error
-    for answer in answers:
-        if answer.correlation_id == ticket:
-            return Fate(FateState.DONE, answer.body)
-    for letter in dead:
-        if letter.message.message_id == ticket:
-            return Fate(FateState.POISONED, reason=f"{letter.reason}: {letter.description}")
-    if waits:
-        return Fate(FateState.WAITING)
-    raise NotFound(
-        "There is no such message.",
-        cause=f"It was never sent, or is not among the last {_LOOKED_THROUGH} any more.",
-        action="Read the queue of answers.",
-    )
+    return Fate(FateState.DONE, answer.body) if answer else Fate(FateState.DONE, reason="its answer was taken away")
 
 
 def _queue(folder: Folder, name: str) -> Queue:
     return Queue(connect(folder, texts=False, seconds=_SECONDS), name)
+
+
+def _unknown() -> NotFound:
+    return NotFound(
+        "There is no such message.",
+        cause="It was never sent from here, or more than a day ago.",
+        action="Read the queue of answers.",
+    )
 
 
 def _away(error: RedisError) -> Unavailable:

@@ -1,24 +1,28 @@
 """Messages that arrive in a queue: each is completed with its answer, or put among the dead letters."""
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from ...domain.arrivals import Tally
 from ...domain.events import message_metadata
 from .bus import LOCK_SECONDS, MOST_DELIVERIES, Message, Queue
 from .folders import Folder
-from .invocations import FunctionAddress, NotReached, Outcome
+from .invocations import FunctionAddress, NotKept, NotReached, Outcome
+from .pauses import ALONE_AFTER, pause_before
 from .redis_child import connect
 
 _WAIT_MS = 250
 _REDIS_SECONDS = 10.0
 _RENEWALS = 3  # of a lock, before it would lapse
-_LONGEST_PAUSE = 30.0
 
 
 class MessageSource:
@@ -34,6 +38,7 @@ class MessageSource:
         self._function = function
         self._say = say
         self._under_way: dict[str, Message] = {}
+        self._broken: Counter[str] = Counter()  # how often the function ended with it
         self._lock = Lock()
         self._renewal_due = 0.0
 
@@ -54,6 +59,9 @@ class MessageSource:
         finally:
             with self._lock:
                 del self._under_way[item.id]
+
+    def is_alone(self, item: Message) -> bool:
+        return self._broken[item.id] >= ALONE_AFTER
 
     def tend(self) -> None:
         if time.monotonic() < self._renewal_due:
@@ -78,27 +86,46 @@ class MessageSource:
         try:
             outcome = self._function.invoke(message.body, self._metadata(message))
         except NotReached:
-            self._queue.abandon(message, seconds=0, counted=False)
+            self._put_back(message)
             raise
         if outcome.output is None:
             self._failed(message, outcome)
             return
         answer = Message(outcome.output, content_type="application/json", correlation_id=message.message_id)
-        self._queue.complete(message, answer=answer, to=self._answers)
+        with self._kept(message):
+            self._queue.complete(message, answer=answer, to=self._answers)
+        self._broken.pop(message.id, None)
         took = f"{(time.monotonic() - began) * 1000:.0f} ms"
         self._say(f"{_shown(message)} scored in {took}; {'; '.join(outcome.logs)[:500]}")
 
     def _failed(self, message: Message, outcome: Outcome) -> None:
         if message.deliveries >= MOST_DELIVERIES:
-            self._give_up(message, "MaxDeliveryCountExceeded", outcome.failure)
+            self._give_up(message, "MaxDeliveryCountExceeded", outcome.failure, told=outcome.told)
             return
-        pause = 0.1 if outcome.hopeless else min(0.25 * 2**message.deliveries, _LONGEST_PAUSE)
-        self._queue.abandon(message, seconds=pause)
-        self._say(f"{_shown(message)} failed, delivery {message.deliveries} of {MOST_DELIVERIES}: {outcome.failure}")
+        if outcome.broke_off:
+            self._broken[message.id] += 1
+        self._queue.abandon(message, seconds=pause_before(message.deliveries, hopeless=outcome.hopeless))
+        self._say(f"{_shown(message)} failed, delivery {message.deliveries} of {MOST_DELIVERIES}: {outcome.told}")
 
-    def _give_up(self, message: Message, reason: str, description: str) -> None:
-        self._queue.dead_letter(message, reason=reason, description=description)
-        self._say(f"{_shown(message)} is a dead letter after {message.deliveries} deliveries: {reason}: {description}")
+    def _give_up(self, message: Message, reason: str, description: str, *, told: str = "") -> None:
+        with self._kept(message):
+            self._queue.dead_letter(message, reason=reason, description=description)
+        self._broken.pop(message.id, None)
+        why = f"{reason}: {told or description}"
+        self._say(f"{_shown(message)} is a dead letter after {message.deliveries} deliveries: {why}")
+
+    @contextlib.contextmanager
+    def _kept(self, message: Message) -> Iterator[None]:
+        """What becomes of it cannot be kept: that is the queue's trouble and not counted as the message's."""
+        try:
+            yield
+        except RedisError as error:
+            self._put_back(message)
+            raise NotKept(f"the queue does not keep what was done: {error}") from error
+
+    def _put_back(self, message: Message) -> None:
+        with contextlib.suppress(RedisError):  # its lock lapses then
+            self._queue.abandon(message, seconds=0, counted=False)
 
     def _metadata(self, message: Message) -> dict[str, Any]:
         return message_metadata(

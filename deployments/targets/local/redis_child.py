@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from ...domain.errors import ErrorDetail
 from ...domain.resources import (
@@ -182,11 +184,15 @@ class RedisChild(LocalResource, ABC):
 
 
 def connect(folder: Folder, *, texts: bool = True, seconds: float = _TIMEOUT) -> "redis.Redis":
-    """A client of the server in the folder, with short timeouts; `texts` decodes what it answers."""
+    """A client of the server in the folder, with short timeouts; `texts` decodes what it answers.
+
+    It repeats nothing by itself: what was sent may have been done, and some of it must not be done twice.
+    """
     return redis.Redis(
         unix_socket_path=str(folder.sockets / SOCKET),
         password=folder.known_secret("password"),
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
         decode_responses=texts,
+        retry=Retry(NoBackoff(), 0),
     )

@@ -59,6 +59,13 @@ class LocalResource:
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         return {}
 
+    def left_over(self) -> str:
+        """What could not be removed, and why; "" where nothing was noted."""
+        try:
+            return self.folder.ending.read_text(errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+
     def refuse_while_ending(self, phase: Phase) -> None:
         """A create that meets a removal lets it finish first. Raises TryAgainLater."""
         if phase == Phase.HALF_GONE:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...domain.arrivals import Arrival, Fate, Tally
+from ...domain.blob_paths import POISON
 from ...domain.errors import ConsoleError, ErrorDetail, ResourceFailed, Unavailable
 from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage
 from ...domain.spec import BlobTrigger, HttpTrigger, Spec, digest_of
 from ...packaging.functions import function_folder
 from . import blob_inbox, children, message_inbox
-from .blob_source import POISON, containers
+from .blob_source import containers
 from .blob_store import CONNECTION
 from .bus import MOST_DELIVERIES
 from .children import Look, Phase
@@ -18,7 +19,7 @@ from .folders import read_json, write_atomic
 from .logs import tail
 from .queue import KEY as QUEUE
 from .resource import LocalResource
-from .trigger_host import STATUS
+from .trigger_host import STATUS, TROUBLE
 
 FUNCTION = "function"
 
@@ -79,7 +80,9 @@ class LocalTrigger(LocalResource):
             case Phase.ENDING:
                 return Pending("The trigger is ending.")
             case Phase.HALF_GONE:
-                return Broken(ErrorDetail("half_removed", "The removal of the trigger was interrupted."))
+                return Broken(
+                    ErrorDetail("half_removed", "The removal of the trigger was interrupted.", raw=self.left_over())
+                )
             case Phase.ENDED:
                 return Broken(
                     ErrorDetail(
@@ -91,8 +94,19 @@ class LocalTrigger(LocalResource):
                         raw="\n".join(tail(self.folder.logs)),
                     )
                 )
-        if read_json(self.folder.path / STATUS).get("job") != look.job["id"]:
+        told = read_json(self.folder.path / STATUS)
+        if told.get("job") != look.job["id"]:
             return Pending("The trigger is not listening yet.")
+        if told.get(TROUBLE):
+            return Broken(
+                ErrorDetail(
+                    "trigger_trouble",
+                    "The trigger cannot take anything in, and goes on trying.",
+                    "Where things arrive, or where answers go, does not answer, is full, or is not what it was.",
+                    "Mend what its words name. A restart run of the deployment starts its queue and trigger anew.",
+                    raw=str(told[TROUBLE]),
+                )
+            )
         return Ready(self._outputs(look), look.fingerprint)
 
     def create(self, ctx: Context) -> None:
@@ -145,7 +159,7 @@ class LocalTrigger(LocalResource):
     def tally(self, ctx: Context) -> Tally | None:
         """As the host last counted, which it does every second."""
         told = read_json(self.folder.path / STATUS)
-        return Tally(told["waiting"], told["done"], told["poisoned"]) if told else None
+        return Tally(told["waiting"], told["done"], told["poisoned"]) if "waiting" in told else None
 
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         connection = self.folder.known_secret(CONNECTION)

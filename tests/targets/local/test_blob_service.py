@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 
 from deployments.domain.arrivals import Arrival, Fate, FateState
+from deployments.domain.blob_paths import POISON
 from deployments.targets.local.azure_blobs import AzureBlobs
 from deployments.targets.local.blob_folder import Changed, StoreAway
-from deployments.targets.local.blob_source import POISON
 from deployments.targets.local.target import LocalTarget
 from deployments.targets.local.trigger import LocalTrigger
 from tests.targets.contract import assert_nothing_left
@@ -71,7 +71,7 @@ def service(connection: str) -> AzureBlobs:
 def test_a_version_is_read_or_none(service: AzureBlobs) -> None:
     service.make("some")
     first = service.write("some", "deep/er/one.csv", b"1")
-    (blob,) = service.blobs("some")
+    (blob,) = service.blobs("some", [])
     assert (blob.name, blob.etag, blob.size, blob.stable) == ("deep/er/one.csv", first, 1, True)
     assert service.read("some", blob) == b"1"
     assert service.write("some", "deep/er/one.csv", b"22") != first
@@ -96,7 +96,7 @@ def test_blobs_of_a_service_are_scored_and_poisoned(
     service.write("rows", "broken.json", b"{")
     answer = eventually(lambda: service.find("sums", "deep/one.csv.json"))
     assert json.loads(service.read("sums", answer)) == [10, 26]
-    (told,) = eventually(lambda: list(service.blobs(POISON)))
+    (told,) = eventually(lambda: list(service.blobs(POISON, [])))
     assert json.loads(service.read(POISON, told))["BlobName"] == "broken.json"
     ticket = trigger.put(driven.context(), Arrival(b"[[1, 2, 3, 4]]"))
     eventually(lambda: trigger.fate(driven.context(), ticket) == Fate(FateState.DONE, b"[10.0]"))

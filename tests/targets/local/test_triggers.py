@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from deployments.domain.arrivals import Arrival, Fate, FateState, Tally
+from deployments.domain.blob_paths import POISON
 from deployments.domain.errors import ConsoleError, NotFound
 from deployments.domain.spec import Spec
-from deployments.targets.local.blob_source import POISON
 from deployments.targets.local.bus import MOST_DELIVERIES, Message, Queue
 from deployments.targets.local.children import holder
 from deployments.targets.local.redis_child import connect
