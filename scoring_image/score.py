@@ -23,10 +23,12 @@ from scoring.manifest import read_manifest  # noqa: E402
 from scoring.server import Application  # noqa: E402
 from scoring.service import Service  # noqa: E402
 from scoring.settings import settings_from  # noqa: E402
+from scoring.watchdog import end_stuck  # noqa: E402
 
 # Opening the largest models takes minutes; the inference server waits for init() for as long as it takes.
 _LOAD_SECONDS = 600
 _STOP_SECONDS = 5
+_LOOK_EVERY = 1.0
 
 # What the inference server around this script adds to every answer itself.
 _OF_THE_SERVER = frozenset(
@@ -77,6 +79,16 @@ class Face:
     async def _open(self) -> None:
         self._service.start()
         await self._service.loaded()
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """End this worker, which the inference server then replaces, where its model is stuck."""
+        seen = False
+        while not (seen and self._service.runner.stuck):
+            # Looked at twice: a process that was frozen finds a model stuck that is about to return.
+            seen = self._service.runner.stuck
+            await asyncio.sleep(_LOOK_EVERY)
+        end_stuck("the model")
 
     async def _called(self, scope: MutableMapping[str, Any], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """Call the application as an ASGI server does (asgi.readthedocs.io, HTTP connection scope)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -11,19 +12,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from scoring.errors import ScoringError, try_again
 from scoring.inputs import Asked
+from scoring.loading import aside
 from scoring.settings import Settings
 from scoring.wire import LENGTH, Done, Job, error_of, framed
 
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
 _STEADY_AFTER = 60.0
+# How long a process whose socket was closed, or a socket whose process ended, may take to follow.
+_LAST_WORDS = 1.0
+# What of our own settings concerns the model and holds no secret.
+_GIVEN_ON = frozenset({"SCORING_ONNX_THREADS"})
 _PACKAGE = str(Path(__file__).parents[1])
 
 log = logging.getLogger("scoring")
@@ -44,12 +51,14 @@ class Companion:
         self._on_end = on_end
         self._given = settings.predictor_fd
         self._encoder = msgspec.msgpack.Encoder()
-        self._jobs: dict[int, tuple[bytes, asyncio.Future[Done]]] = {}
+        self._jobs: dict[int, _Sent] = {}
         self._number = 0
         self._over = False
         self._pipe: _Pipe | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        # The exit code of the process that was started here; never done where it was started from outside.
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
         """Have the model opened. Raises CompanionError."""
@@ -66,15 +75,19 @@ class Companion:
             self._process.kill()
             self._process.wait()
 
-    async def score(self, body: bytes, asked: Asked | None) -> tuple[bytes, float]:
-        """The output and the seconds it took. Raises ScoringError."""
+    async def score(self, body: bytes, asked: Asked | None, *, on_end: OnEnd) -> tuple[bytes, float]:
+        """The output and the seconds it took. Raises ScoringError.
+
+        `on_end` is called when the predictor is done with it, also where nobody waits any more.
+        """
         if self._over:
+            on_end(worked=False)
             raise try_again("ending", "The model's process ended, and this one ends with it.", "Try again in a moment.")
         self._number += 1
         number = self._number
         frame = framed(self._encoder.encode(Job(number, body, asked)))
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self._jobs[number] = frame, future
+        self._jobs[number] = _Sent(frame, future, on_end)
         if self._pipe is not None:
             self._pipe.send(frame)
         done = await future
@@ -86,11 +99,14 @@ class Companion:
         pause = _SHORTEST_PAUSE
         while True:
             self._pipe = pipe
-            self._jobs = {number: job for number, job in self._jobs.items() if not job[1].done()}
-            for frame, _ in self._jobs.values():
-                pipe.send(frame)
+            for number, job in list(self._jobs.items()):
+                if job.future.done():
+                    # Nobody waits for it any more.
+                    self._jobs.pop(number).on_end(worked=False)
+                else:
+                    pipe.send(job.frame)
             since = time.monotonic()
-            await pipe.lost
+            await self._lost(pipe)
             if time.monotonic() - since > _STEADY_AFTER:
                 pause = _SHORTEST_PAUSE
             self._pipe = None
@@ -101,7 +117,7 @@ class Companion:
                 self._fail_all()
                 self._on_end()
                 return
-            log.error("the predictor ended%s; starting another", self._how())
+            log.error("the predictor ended with code %s; starting another", await self._killed())
             while True:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -120,13 +136,15 @@ class Companion:
         _, pipe = await loop.create_unix_connection(lambda: _Pipe(self._answered), sock=ours)
         told = {"open": str(self._settings.root), "seconds": self._settings.predict_seconds}
         pipe.send(framed(json.dumps(told).encode()))
-        waited: set[asyncio.Future[Any]] = {pipe.first, pipe.lost}
+        waited: set[asyncio.Future[Any]] = {pipe.first, pipe.lost, self._ended}
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         answer = (
             json.loads(pipe.first.result()) if pipe.first.done() else {"message": "it ended while opening the model"}
         )
         if not answer.get("ok"):
             pipe.close()
+            if self._process is not None:
+                self._process.kill()
             raise CompanionError(str(answer.get("message")))
         return pipe
 
@@ -134,7 +152,7 @@ class Companion:
         ours, theirs = socket.socketpair()
         environment = {
             # What it has no use for, secrets among it, is not given on.
-            **{name: value for name, value in os.environ.items() if not name.startswith("SCORING_")},
+            **{name: os.environ[name] for name in os.environ if name in _GIVEN_ON or not name.startswith("SCORING_")},
             "SCORING_PREDICTOR_FD": str(theirs.fileno()),
             # This process may have found the package by another way, as an entry script's face does.
             "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, os.environ.get("PYTHONPATH")))),
@@ -151,30 +169,62 @@ class Companion:
             raise CompanionError(f"a process cannot be started here: {error}") from error
         finally:
             theirs.close()
+        # It may end and its socket stay open, in a child that the model forked.
+        self._ended = aside(self._process.wait)
         return ours
 
+    async def _lost(self, pipe: _Pipe) -> None:
+        """Wait until the process has ended or closed its end."""
+        waited: set[asyncio.Future[Any]] = {pipe.lost, self._ended}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if not pipe.lost.done():
+            # What it answered last may still be on its way.
+            await asyncio.wait({pipe.lost}, timeout=_LAST_WORDS)
+            pipe.close()
+
+    async def _killed(self) -> int:
+        """The exit code of the process that was started here, which may live on without its socket."""
+        assert self._process is not None  # noqa: S101 - it was started here
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(self._ended), _LAST_WORDS)
+        self._process.kill()
+        return await asyncio.shield(self._ended)
+
     def _answered(self, done: Done) -> None:
-        _, future = self._jobs.pop(done.number)
-        if not future.done():
-            future.set_result(done)
+        job = self._jobs.pop(done.number)
+        job.on_end(worked=True)
+        if not job.future.done():
+            job.future.set_result(done)
 
     def _drop_first(self) -> None:
         """Of the jobs, the oldest was being worked on when the predictor ended; it is not tried again."""
         if self._jobs:
-            _, future = self._jobs.pop(next(iter(self._jobs)))
-            if not future.done():
-                future.set_exception(_ended())
+            self._fail(next(iter(self._jobs)))
 
     def _fail_all(self) -> None:
-        jobs, self._jobs = self._jobs, {}
-        for _, future in jobs.values():
-            if not future.done():
-                future.set_exception(_ended())
+        for number in list(self._jobs):
+            self._fail(number)
 
-    def _how(self) -> str:
-        if self._process is None:
-            return ""
-        return f" with code {self._process.wait()}"
+    def _fail(self, number: int) -> None:
+        job = self._jobs.pop(number)
+        job.on_end(worked=False)
+        if not job.future.done():
+            job.future.set_exception(_ended())
+
+
+class OnEnd(Protocol):
+    """Is told that a job is at its end, and whether the predictor `worked` on it to the end."""
+
+    def __call__(self, *, worked: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A job that the predictor has, and who waits for it; the future is done where nobody waits any more."""
+
+    frame: bytes
+    future: asyncio.Future[Done]
+    on_end: OnEnd
 
 
 class _Pipe(asyncio.Protocol):

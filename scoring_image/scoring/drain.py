@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
 import gc
 import logging
 import math
@@ -18,6 +17,7 @@ import uvicorn
 from scoring.connections import Connection, hurry
 from scoring.server import Application
 from scoring.service import Service
+from scoring.watchdog import STUCK, Watchdog
 
 # For so long after SIGTERM every answer ends its connection, and who comes anew is still answered.
 _NOTICE_SECONDS = 0.5
@@ -26,14 +26,16 @@ _NOTICE_SECONDS = 0.5
 _QUIET_SECONDS = 0.4
 # How long answers that are being worked on may take after that, or as long as one prediction may if that is longer.
 _DRAIN_SECONDS = 25
-# Of a loop that does not turn any more because a model took it along, this is the end, with a trace of where it is.
+# So much longer than a prediction may take the loop may stand still.
 _LOOP_GRACE = 5.0
 _TICKS_A_SECOND = 10
+# A process that was frozen finds a model stuck that is about to return: so many ticks it must be.
+_STUCK_TICKS = 10
 
 # New objects between two collections: Python's 700 are the garbage-free work of a few requests.
 _COLLECT_EVERY = 20_000
 
-STUCK = 70
+log = logging.getLogger("scoring")
 
 
 class Server(uvicorn.Server):
@@ -58,7 +60,9 @@ class Server(uvicorn.Server):
         self._service = service
         self._application = application
         self._closing_since: float | None = None
-        self._alive_at = 0.0
+        self._watchdog = Watchdog("the event loop")
+        self._watched_at = 0.0
+        self._stuck = 0
         self._settled = False
         self._shut = False
         self._taken_on: list[asyncio.Task[None]] = []
@@ -84,18 +88,22 @@ class Server(uvicorn.Server):
             self.should_exit = True
             # Nobody looks at the time any more from here on.
             seconds = self._service.settings.predict_seconds + _DRAIN_SECONDS + _LOOP_GRACE
-            faulthandler.dump_traceback_later(seconds, exit=True)
+            self._watchdog.watch(seconds)
 
     def _stop_listening(self, server: asyncio.Server) -> None:
         """Close the listening sockets; who is connected already and waits to be accepted is still taken on."""
-        rest = [socket.socket(fileno=os.dup(listener.fileno())) for listener in server.sockets]
+        rest: list[socket.socket] = []
+        # Where no more descriptors are to be had, whoever is connected by now is still answered.
+        with contextlib.suppress(OSError):
+            rest += [socket.socket(fileno=os.dup(listener.fileno())) for listener in server.sockets]
         server.close()
         for listener in rest:
-            with listener, contextlib.suppress(BlockingIOError):
+            with listener, contextlib.suppress(OSError):
                 listener.setblocking(False)
                 while True:
-                    accepted, _ = listener.accept()
-                    self._taken_on.append(asyncio.create_task(self._take_on(accepted)))
+                    with contextlib.suppress(ConnectionAbortedError):
+                        accepted, _ = listener.accept()
+                        self._taken_on.append(asyncio.create_task(self._take_on(accepted)))
 
     async def _take_on(self, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -106,7 +114,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called `_TICKS_A_SECOND` times a second."""
         now = time.monotonic()
-        if self._service.runner.stuck and self._closing_since is None:
+        self._stuck = self._stuck + 1 if self._service.runner.stuck else 0
+        if self._stuck >= _STUCK_TICKS and self._closing_since is None:
+            log.error("the model is stuck: this process answers what else it has and ends, to be started again")
             self.outcome = STUCK
             self.handle_exit(0, None)
         if self._closing_since is not None:
@@ -117,11 +127,9 @@ class Server(uvicorn.Server):
             gc.collect()
             gc.freeze()
             gc.set_threshold(_COLLECT_EVERY)
-        if now - self._alive_at >= 1.0 and self._service.ready and not self.should_exit:
-            self._alive_at = now
-            # Ended by a thread of the interpreter's own, which no model's code can hold up.
-            seconds = self._service.settings.predict_seconds + _LOOP_GRACE
-            faulthandler.dump_traceback_later(seconds, exit=True)
+        if now - self._watched_at >= 1.0 and self._service.ready and not self.should_exit:
+            self._watched_at = now
+            self._watchdog.watch(self._service.settings.predict_seconds + _LOOP_GRACE)
         if counter % _TICKS_A_SECOND == 0:
             hurry(self.server_state.connections, asyncio.get_running_loop().time())
         return await super().on_tick(counter)

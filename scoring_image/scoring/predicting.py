@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from scoring.errors import ScoringError
 from scoring.manifest import read_manifest
 from scoring.model import Scorer, open_scorer
 from scoring.predictions import predict
+from scoring.watchdog import Watchdog
 from scoring.wire import LENGTH, Done, Job, framed, refusal_of
 
 # Where both want the same core, whoever only looks something up goes first.
@@ -40,13 +40,13 @@ def serve(connection: socket.socket, frames: BinaryIO, *, root: str, seconds: fl
         connection.sendall(framed(json.dumps({"ok": False, "message": str(error)}).encode()))
         return
     connection.sendall(framed(b'{"ok": true}'))
+    watchdog = Watchdog("a prediction")
     decoder, encoder = msgspec.msgpack.Decoder(Job), msgspec.msgpack.Encoder()
     while len(head := frames.read(LENGTH.size)) == LENGTH.size:
         job = decoder.decode(frames.read(*LENGTH.unpack(head)))
-        # Watched by a thread of the interpreter's own, which no model's code can hold up.
-        faulthandler.dump_traceback_later(seconds + _GRACE, exit=True)
+        watchdog.watch(seconds + _GRACE)
         done = _done(scorer, job)
-        faulthandler.cancel_dump_traceback_later()
+        watchdog.rest()
         connection.sendall(framed(encoder.encode(done)))
 
 

@@ -6,6 +6,9 @@
   not be thread-safe, so that nothing runs on the loop while the thread is at work.
 - In a process of its own, where a single row takes more than a few milliseconds: a thread shares the interpreter's
   lock with the loop. The model is opened there and this process gives up its own copy.
+
+Who does not predict on the loop waits in line (`line.py`); thread and process have two requests in hand at most, so
+that whoever gave up waiting costs the model nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ import gc
 import logging
 import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from scoring.companion import Companion, CompanionError
-from scoring.costs import Cost
+from scoring.costs import Cost, size_of
 from scoring.errors import ScoringError, try_again
 from scoring.inputs import Asked, Request, RowReader
+from scoring.line import Line
 from scoring.model import Scorer
 from scoring.predictions import measured, predict
 from scoring.settings import Settings
@@ -49,9 +54,7 @@ class Runner:
         self._companion: Companion | None = None
         self._lost = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
-        # How many predictions the thread was given, and how many of them it is done with.
-        self._given = 0
-        self._done = 0
+        self._line = Line(self._seconds)
         self._since: float | None = None
 
     @property
@@ -71,6 +74,8 @@ class Runner:
         if example is not None and reader is not None:
             loop = asyncio.get_running_loop()
             one = await loop.run_in_executor(self._thread, self._measure, scorer, example, reader)
+        if one is not None:
+            self._line.usual.learn(size_of(1), one)
         if one is not None and one > _SLOW:
             await self._move_out(one)
         if self._companion is None and self._settings.predictor_fd is not None:
@@ -87,7 +92,7 @@ class Runner:
     async def run(self, request: Request, body: bytes | None = None, asked: Asked | None = None) -> tuple[bytes, float]:
         """The output's JSON and the seconds it took; `body` is what the request was read from, if it was.
 
-        Raises ScoringError: 500 where the model fails, 504 where it takes too long.
+        Raises ScoringError: 500 where the model fails, 503 where too many wait for it, 504 where it takes too long.
         """
         if self._companion is not None:
             return await self._in_process(self._companion, request, body, asked)
@@ -95,7 +100,7 @@ class Runner:
         if scorer is None:
             raise try_again("loading", "The model is still being opened.", "Try again in a moment.")
         cost = self._cost
-        if cost is not None and self._given == self._done and cost.of(request.rows) < _QUICK:
+        if cost is not None and self._line.idle and cost.of(request.rows) < _QUICK:
             done = predict(scorer, request)
         else:
             done = await self._in_thread(scorer, request)
@@ -104,17 +109,19 @@ class Runner:
         return done
 
     async def _in_thread(self, scorer: Scorer, request: Request) -> tuple[bytes, float]:
-        job: Future[tuple[bytes, float]] = self._thread.submit(self._in_turn, scorer, request)
-        self._given += 1
         try:
             async with asyncio.timeout(self._seconds):
-                return await asyncio.wrap_future(job)
+                turn = await self._line.turn(request.rows)
+                job = self._thread.submit(self._in_turn, scorer, request)
+                done = asyncio.wrap_future(job)
+                done.add_done_callback(lambda ended: self._line.end(turn, worked=not ended.cancelled()))
+                try:
+                    return await asyncio.shield(done)
+                finally:
+                    # Takes it back where the thread has not begun with it; else it is done when the thread is.
+                    job.cancel()
         except TimeoutError:
             raise self._too_slow() from None
-        finally:
-            if job.cancelled():
-                # Its turn never came.
-                self._given -= 1
 
     async def _in_process(
         self, companion: Companion, request: Request, body: bytes | None, asked: Asked | None
@@ -124,7 +131,8 @@ class Runner:
             body = self._reader.body(request)
         try:
             async with asyncio.timeout(self._seconds):
-                return await companion.score(body, asked)
+                turn = await self._line.turn(request.rows)
+                return await companion.score(body, asked, on_end=partial(self._line.end, turn))
         except TimeoutError:
             raise self._too_slow() from None
 
@@ -134,7 +142,6 @@ class Runner:
             return predict(scorer, request)
         finally:
             self._since = None
-            self._done += 1
 
     def _measure(self, scorer: Scorer, example: Request, reader: RowReader) -> float | None:
         try:

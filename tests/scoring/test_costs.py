@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scoring.costs import Cost
+from scoring.costs import Cost, Usual, size_of
 
 
 def test_a_fixed_part_and_a_part_for_each_row() -> None:
@@ -25,3 +25,13 @@ def test_a_machine_that_became_slower_is_noticed_and_one_late_prediction_passes(
     for _ in range(100):
         cost.learn(1, 0.001)
     assert cost.of(1) == pytest.approx(0.001, rel=0.1)
+
+
+def test_what_is_usual_is_learnt_by_size() -> None:
+    usual = Usual()
+    assert usual.of(size_of(1)) == 0
+    usual.learn(size_of(4), 0.1)
+    assert [usual.of(size_of(rows)) for rows in (3, 4, 7, 1000)] == [0.0, 0.1, 0.1, 0.1]
+    for _ in range(100):
+        usual.learn(size_of(5), 0.2)
+    assert usual.of(size_of(4)) == pytest.approx(0.2, rel=0.01)

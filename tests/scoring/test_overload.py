@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
+import signal
 import socket
 import threading
 import time
@@ -12,9 +14,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import psutil
+import pytest
 
-from tests.scoring.processes import Function, Redis
+from tests.scoring.packages import write_package
+from tests.scoring.processes import Function, Redis, wait_for
 
 Serve = Callable[..., Function]
 
@@ -30,6 +35,67 @@ def test_requests_beyond_the_most_are_refused(serve: Serve, counting: Path) -> N
     assert refused.json()["error"]["code"] == "overloaded"
     assert refused.headers["retry-after"] == "1"
     assert function.score([[1, 2]]).json() == [3.0]
+
+
+@pytest.mark.parametrize("where", ["predictor", "thread"])
+def test_what_a_slow_model_takes_on_it_answers_in_time(serve: Serve, tmp_path: Path, where: str) -> None:
+    root = tmp_path / "slow"
+    # Without an example nobody knows that it is slow, and it stays in the thread.
+    example = {"example": [[1.0, 2.0]]} if where == "predictor" else {}
+    write_package(root, importlib.import_module("slow").SlowModel(), uploads=("slow.py",), input=example)
+    function = serve(root, SCORING_PREDICT_SECONDS="2").ready()
+    for number in range(3):
+        assert function.score([[number, 1]]).status_code == 200
+    with ThreadPoolExecutor(250) as callers:
+        answers = list(callers.map(lambda number: function.score([[number, 2]]), range(250)))
+    codes = Counter(answer.status_code for answer in answers)
+    # 250 would take it 5 seconds.
+    assert codes[503] > 50
+    assert codes[200] > 20
+    assert codes[504] == 0, codes
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert (refused.json()["error"]["code"], refused.headers["retry-after"]) == ("overloaded", "1")
+    began = time.monotonic()
+    assert function.score([[1, 3]]).json() == [4.0]
+    assert time.monotonic() - began < 1
+
+
+def test_a_process_that_was_frozen_goes_on(serve: Serve, counting: Path) -> None:
+    function = serve(counting, SCORING_PREDICT_SECONDS="1").ready()
+    function.process.send_signal(signal.SIGSTOP)
+    time.sleep(7)
+    function.process.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    assert function.score([[1, 2]]).json() == [3.0]
+    assert "Timeout" not in function.log
+    assert function.stop() == 0
+
+
+@pytest.mark.parametrize(("value", "code"), [(-1, 70), (-2, -signal.SIGPROF)])
+def test_a_model_that_holds_up_the_loop_ends_the_process(serve: Serve, tmp_path: Path, value: int, code: int) -> None:
+    root = tmp_path / "holding"
+    example = {"example": [[1.0, 2.0]]}
+    write_package(root, importlib.import_module("holding").HoldingModel(), uploads=("holding.py",), input=example)
+    function = serve(root, SCORING_PREDICT_SECONDS="1").ready()
+    # It is watched from the first tick on.
+    time.sleep(0.5)
+    with pytest.raises(httpx.TransportError):
+        function.score([[value, 0]])
+    assert function.process.wait(20) == code
+    assert "holding.py" in function.log
+
+
+def test_a_stop_without_descriptors_answers_what_is_under_way(serve: Serve, counting: Path) -> None:
+    function = serve(counting).ready()
+    with ThreadPoolExecutor(1) as callers:
+        under_way = callers.submit(function.score, [[-2, 5]])
+        wait_for(function.predictions)
+        process = psutil.Process(function.process.pid)
+        process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.num_fds()))
+        process.terminate()
+        assert under_way.result().json() == [3.0]
+    assert function.process.wait(20) == 0
+    assert "Traceback" not in function.log
 
 
 def test_bodies_under_way_are_bounded_in_memory(serve: Serve, counting: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.scoring.packages import write_package
@@ -57,6 +58,29 @@ def test_a_predictor_that_ends_is_started_again(serve: Serve, slow: Path) -> Non
         assert [other.result().json() for other in others] == [[3.0], [4.0]]
     assert (error.status_code, error.json()["error"]["code"]) == (500, "model_ended")
     assert "the predictor ended with code 9; starting another" in function.log
+
+
+@pytest.mark.parametrize(("value", "code"), [(-3, 9), (-4, -9)])
+def test_neither_a_socket_without_its_process_nor_the_other_way_round_is_waited_for(
+    serve: Serve, slow: Path, value: int, code: int
+) -> None:
+    function = serve(slow).ready()
+    assert function.score([[value, 0]]).json()["error"]["code"] == "model_ended"
+    # Nobody is held up meanwhile.
+    assert function.client.get("/healthz", timeout=2).status_code == 200
+    assert function.score([[1, 0]]).json() == [1.0]
+    assert f"the predictor ended with code {code}; starting another" in function.log
+
+
+def test_the_predictor_is_told_what_concerns_the_model_and_no_secret(serve: Serve, slow: Path) -> None:
+    function = serve(slow, SCORING_ONNX_THREADS="3", SCORING_DIGEST_KEY="secret").ready()
+    assert function.score([[1, 0]]).json() == [1.0]
+    environment = psutil.Process(predicting(function)).environ()
+    assert {name for name in environment if name.startswith("SCORING_")} == {
+        "SCORING_ONNX_THREADS",
+        "SCORING_PREDICTOR_FD",
+    }
+    assert environment["SCORING_ONNX_THREADS"] == "3"
 
 
 def test_a_prediction_that_takes_too_long_is_given_up(serve: Serve, slow: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.scoring.inference_server import InferenceServer
 from tests.scoring.packages import write_package
-from tests.scoring.processes import SCORING_IMAGE, Function, Redis
+from tests.scoring.processes import SCORING_IMAGE, Function, Redis, wait_for
 
 SCRIPT = """
 from azureml_inference_server_http.api.aml_request import rawhttp
@@ -156,3 +156,16 @@ def test_a_script_answers_alike_behind_both(faces: dict[str, Faces]) -> None:
     assert first.content == second.content == b'["words", "a"]'
     assert second.headers.get_list("x-request-id") == ["two"]
     assert second.headers.get_list("x-ms-server-version") == first.headers.get_list("x-ms-server-version")
+
+
+def test_a_worker_whose_model_is_stuck_is_replaced(counting: Path) -> None:
+    server = InferenceServer(
+        placed(counting), "score.py", SCORING_PREDICT_SECONDS="1", COUNT_FILE=str(counting / "count")
+    ).ready()
+    try:
+        assert server.client.post("/score", json={"data": [[-3, 0]]}).status_code == 504
+        wait_for(lambda: "Timeout: the model does not return; this process ends itself" in server.log_file.read_text())
+        server.ready()
+        assert server.client.post("/score", json={"data": [[1, 2]]}).json() == [3.0]
+    finally:
+        server.stop()
