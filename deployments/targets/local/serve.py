@@ -83,7 +83,7 @@ class _Supervisor:
     def run(self, ending: threading.Event) -> ErrorDetail | None:
         """Return None when the end was asked for or the folder is gone, or why the function ended by itself."""
         fault = None
-        while not ending.wait(_LOOK_EVERY) and fault is None and self._folder.path.exists():
+        while not ending.wait(_LOOK_EVERY) and fault is None and self._folder.job.exists():
             if self._current.replace_stuck():
                 _say(self._log, "A process whose model got stuck has ended; another one opens it.")
             fault = self._current.fault()

@@ -102,7 +102,7 @@ class _Host:
         """Work until the end is asked for or the folder is gone, then give what is under way a moment."""
         pause, opened = _SHORTEST, False
         pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="invocation")
-        while not ending.is_set() and self._folder.path.exists():
+        while not ending.is_set() and self._folder.job.exists():
             try:
                 if not opened:
                     self._source.open()
