@@ -1,5 +1,7 @@
 """Binding expressions in paths of blobs: what they match, what they become, and what they may not be."""
 
+import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -24,6 +26,10 @@ NOW = datetime(2026, 11, 22, 12, 30, 5, tzinfo=UTC)
         ("in/a.csv", "a.csv", {}),
         ("in/a.csv", "aXcsv", None),
         ("in/{name}", "", None),
+        ("in/{name}.csv", ".csv", None),
+        ("in/{a}-{b}.csv", "-b.csv", None),
+        ("in/{a}-{b}.csv", "--.csv", None),
+        ("in/{name}", "a" * 1025, None),
     ],
 )
 def test_what_a_path_matches(path: str, blob: str, found: dict[str, str] | None) -> None:
@@ -54,6 +60,19 @@ def test_what_is_matched_fills_the_same_path_again(one: str, two: str) -> None:
     assert f"{found['one']}-{found['two']}" == f"{one}-{two}"
 
 
+@given(st.text("ab-", max_size=12), st.sampled_from(["{x}-{y}", "a{x}-{y}b", "{x}a-{y}-{z}", "{x}-{y}a-{z}b"]))
+def test_the_first_expression_takes_the_most_as_with_a_regular_expression(blob: str, pattern: str) -> None:
+    slow = re.fullmatch(re.sub(r"{(\w)}", r"(?P<\1>.+)", pattern), blob)
+    assert BlobPath.parse(f"in/{pattern}").match(blob) == (None if slow is None else slow.groupdict())
+
+
+def test_no_name_takes_long() -> None:
+    path = BlobPath.parse("in/" + "-".join(f"{{a{number}}}" for number in range(40)) + ".csv")
+    began = time.monotonic()
+    assert path.match("-" * 1024) is None
+    assert time.monotonic() - began < 1
+
+
 @pytest.mark.parametrize(
     ("path_in", "path_out", "told"),
     [
@@ -68,6 +87,11 @@ def test_what_is_matched_fills_the_same_path_again(one: str, two: str) -> None:
         ("in/{name}", "out/{other}", "nothing fills"),
         ("in/{datetime}", "out/a", "by itself"),
         ("in/{name}", "in/{name}.json", "different containers"),
+        ("in/{name}", "webjobs-blobtrigger-poison/{name}", "gave up"),
+        ("webjobs-blobtrigger-poison/{name}", "out/{name}", "gave up"),
+        ("in/{a}{b}", "out/a", "parts them"),
+        ("in/{a}-{b}-{c}-{d}", "out/a", "at most 3"),
+        ("in/{a}-{A}", "out/a", "once"),
     ],
 )
 def test_what_cannot_be_a_trigger_s_paths(path_in: str, path_out: str, told: str) -> None:

@@ -20,7 +20,7 @@ from .invocations import FunctionAddress, NotKept, NotReached, Outcome
 from .pauses import ALONE_AFTER, pause_before
 from .redis_child import connect
 
-_WAIT_MS = 250
+_WAIT_MS = 100
 _REDIS_SECONDS = 10.0
 _RENEWALS = 3  # of a lock, before it would lapse
 

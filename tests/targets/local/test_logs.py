@@ -1,6 +1,7 @@
 """A resource's log: complete lines, once each, through rotation and floods."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deployments.domain.limits import MAX_LOG_LINE
@@ -69,3 +70,20 @@ def test_files_are_capped_and_the_oldest_go(tmp_path: Path) -> None:
     assert len(files) == log_files.MAX_FILES
     assert all(file.stat().st_size <= log_files.MAX_FILE_BYTES for file in files)
     assert read_log(tmp_path, "000001.log:5").lines  # a cursor into a file that has gone
+
+
+def test_several_threads_write_while_files_are_changed(tmp_path: Path) -> None:
+    log = CappedLog(tmp_path / "log")
+    lines = [f"{number:04d} ".encode() + b"x" * 50_000 + b"\n" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda line: [log.write(line) for _ in range(60)], lines))
+    for file in log_files.log_files(tmp_path / "log"):
+        assert set(file.read_bytes().splitlines(keepends=True)) <= set(lines)
+        assert file.stat().st_size <= log_files.MAX_FILE_BYTES
+    blocked = tmp_path / "blocked"
+    blocked_log = CappedLog(blocked)
+    (blocked / "000001.log").unlink()
+    blocked.rmdir()
+    blocked.write_bytes(b"")  # no next file can be made
+    for _ in range(100):
+        blocked_log.write(lines[0])
