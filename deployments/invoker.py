@@ -46,7 +46,7 @@ class Call:
     """What is sent. `body` is any JSON value; None sends no body.
 
     With `event`, the metadata of a blob or a message, the body is posted as the Functions host posts what arrived,
-    and the answer is what the host would write.
+    and the answer is what the host would write. `content` is sent in place of the body, byte for byte.
     """
 
     body: Any
@@ -55,6 +55,7 @@ class Call:
     query: Mapping[str, Any] | None = None
     cache: CacheUse = "default"
     event: Mapping[str, Any] | None = None
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,9 @@ def send(url: str, call: Call, *, function_key: str = "", seconds: float = MOST_
         raise _refused("method", f"{call.method} is not sent from here", f"Choose {', '.join(METHODS)}.")
     if function_key:
         headers[KEY_HEADER] = function_key
-    content = None if call.body is None else _as_json(call.body)
+    content = call.content
+    if content is None and call.body is not None:
+        content = _as_json(call.body)
     if call.event is not None:
         if call.headers or call.query or call.method != "POST":
             raise _refused("headers", "A blob or a message has no method, query and headers", "Leave them out.")

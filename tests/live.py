@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.conftest import wait_for_redis
 SCORING = Path(__file__).parents[1] / "scoring_image"
 MODEL_VERSION = hashlib.sha256(b"digits").hexdigest()
 NAME = "digits"
+SCRIPT = "score.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Function:
 
 
 @contextmanager
-def serving(*, trigger: dict[str, str] | None = None, **more: str) -> Iterator[Function]:
-    """Start both, the function with a trigger other than HTTP where one is given; `more` is its environment.
+def serving(*, trigger: dict[str, str] | None = None, script: str = "", **more: str) -> Iterator[Function]:
+    """Start both; `more` is the function's environment, and a trigger other than HTTP or the text of a script its own.
 
     Test and function have users of their own on the server, whose password a deployment changes.
     """
@@ -60,6 +61,8 @@ def serving(*, trigger: dict[str, str] | None = None, **more: str) -> Iterator[F
             policy="allkeys-lfu",
         )
         rows = _package(root, {"trigger": trigger} if trigger else {})
+        if script:
+            _with_script(root, script)
         _started(children, [str(find_server()), "-"], given=config)
         address = f"unix://:{password}@{root / 'redis.sock'}?db=0"
         wait_for_redis(address)
@@ -105,6 +108,14 @@ def forget_counters(function: Function) -> None:
     """Empty the cache when the function has written what it counted before, which it does every second."""
     time.sleep(1.3)
     function.admin.flushall()
+
+
+def until(done: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Wait for what a function does after it has answered."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -158,6 +169,14 @@ def _package(root: Path, more: dict[str, Any]) -> list[list[float]]:
     }
     (root / "manifest.json").write_text(json.dumps(manifest))
     return [row.tolist() for row in images[:40]]
+
+
+def _with_script(root: Path, script: str) -> None:
+    (root / "code").mkdir()
+    (root / "code" / SCRIPT).write_text(script)
+    manifest = json.loads((root / "manifest.json").read_text())
+    manifest["code"] = {"entry_script": SCRIPT, "deterministic": True}
+    (root / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _free_port() -> int:

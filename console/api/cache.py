@@ -12,7 +12,7 @@ from deployments.cache.inspector import MAX_LIMIT, EntryDetail, EntryPage
 from deployments.cache.statistics import KEPT_MINUTES, CacheStatistics
 from deployments.services import access, caches, inputs
 from deployments.services.access import Verb
-from deployments.services.inputs import Kept
+from deployments.services.inputs import Kept, Sent
 
 router = Router()
 
@@ -90,11 +90,15 @@ def delete(request: HttpRequest, name: str, wish: EntriesWish) -> DeletedOut:
 )
 def find(request: HttpRequest, name: str, wish: InputWish) -> KeptOut:
     """Stored answers of every version and data epoch, test calls and samples with the same input. The function
-    tells its key and scores nothing. A batch that holds the input among others is another input.
+    tells its key and scores nothing. A batch that holds the input among others is another input. Where an entry script
+    ever answered, `exact` is false: send the `text` as its caller did. Blobs, messages, their answers and dead letters
+    lie with the trigger and are not looked through.
     """
     actor = actor_of(request)
     deployment = access.deployment(actor, name, Verb.VIEW_INPUTS)
-    return _kept(inputs.find_entries(actor=actor, deployment=deployment, body=wish.body), erased=False)
+    return _kept(
+        inputs.find_entries(actor=actor, deployment=deployment, body=wish.body, sent=_sent(wish)), erased=False
+    )
 
 
 @router.post(
@@ -108,7 +112,12 @@ def erase(request: HttpRequest, name: str, wish: EraseWish) -> KeptOut:
     actor = actor_of(request)
     deployment = access.deployment(actor, name, Verb.WRITE_CACHE)
     kept = inputs.erase_entries(
-        actor=actor, deployment=deployment, body=wish.body, reason=wish.reason, dry_run=wish.dry_run
+        actor=actor,
+        deployment=deployment,
+        body=wish.body,
+        sent=_sent(wish),
+        reason=wish.reason,
+        dry_run=wish.dry_run,
     )
     return _kept(kept, erased=not wish.dry_run)
 
@@ -126,6 +135,10 @@ def epoch(request: HttpRequest, name: str, wish: EpochWish) -> EpochOut:
     return EpochOut(data_epoch=caches.raise_epoch(actor=actor, deployment=deployment, reason=wish.reason))
 
 
+def _sent(wish: InputWish) -> Sent | None:
+    return None if wish.text is None else Sent(wish.text, wish.content_type)
+
+
 def _kept(kept: Kept, *, erased: bool) -> KeptOut:
     return KeptOut(
         key=kept.key,
@@ -134,5 +147,6 @@ def _kept(kept: Kept, *, erased: bool) -> KeptOut:
         samples=len(kept.samples),
         rows=kept.rows,
         more_rows=kept.more_rows,
+        exact=kept.exact,
         erased=erased,
     )

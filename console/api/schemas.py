@@ -1,7 +1,7 @@
 """What the API answers and takes, beside the Spec itself."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, model_validator
@@ -323,9 +323,20 @@ class RetentionOut(Schema):
 
 
 class InputWish(Wish):
-    """The body of a request, as the function gets it."""
+    """The body of a request, as the function gets it: exactly one of `body` and `text`."""
 
-    body: Any = Field(examples=[{"data": [[5.1, 3.5, 1.4, 0.2]]}])
+    body: Any = Field(None, examples=[{"data": [[5.1, 3.5, 1.4, 0.2]]}])
+    text: str | None = Field(
+        None,
+        description="in place of `body`, exactly as it was sent: the keys of an entry script are made of bytes",
+    )
+    content_type: str = Field("application/json", max_length=200, description="that the text was sent with")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if ("body" in self.model_fields_set) == (self.text is not None):
+            raise ValueError("name exactly one of body and text")
+        return self
 
 
 class EraseWish(InputWish):
@@ -344,6 +355,10 @@ class KeptOut(Schema):
     samples: int = Field(description="samples with the same input")
     rows: int = Field(description="rows of it that were looked for by themselves, where rows are kept so")
     more_rows: int = Field(description="rows that were too many for that: send them in other inputs")
+    exact: bool = Field(
+        description="false where an entry script ever answered: the same input that was written differently, or came "
+        "with another query, content type or other headers, may be kept as well"
+    )
     erased: bool
 
 

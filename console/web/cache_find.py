@@ -18,11 +18,12 @@ from deployments.domain.errors import ConsoleError, NotAllowed, NotFound
 from deployments.models import Deployment, Invocation
 from deployments.services import access, inputs, invocations
 from deployments.services.access import Actor, Verb
-from deployments.services.inputs import Kept
+from deployments.services.inputs import Kept, Sent
 
 HISTORY_SHOWN = 6
 HISTORY_LOOKED_AT = 60
 KEYS_SHOWN = 50
+JSON = "application/json"
 
 
 @page
@@ -34,7 +35,8 @@ def cache_find(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
     context: dict[str, Any] = {"given": given}
     if request.method == "POST":
         try:
-            kept = inputs.find_entries(actor=actor, deployment=found, body=shape(found).wrap(read_json(given)))
+            body, sent = _read(request, found)
+            kept = inputs.find_entries(actor=actor, deployment=found, body=body, sent=sent)
         except (NotAllowed, NotFound):
             raise
         except (BadInput, ConsoleError) as error:
@@ -53,8 +55,8 @@ def cache_erase(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
     access.require(actor, Verb.VIEW_INPUTS, found.environment, subject=name)
     given, reason = request.POST.get("body", ""), request.POST.get("reason", "")
     try:
-        body = shape(found).wrap(read_json(given))
-        kept = inputs.erase_entries(actor=actor, deployment=found, body=body, reason=reason)
+        body, sent = _read(request, found)
+        kept = inputs.erase_entries(actor=actor, deployment=found, body=body, sent=sent, reason=reason)
     except (NotAllowed, NotFound):
         raise
     except (BadInput, ConsoleError) as error:
@@ -74,9 +76,23 @@ def _page(
         **frame(actor, found, _("Find and erase an input")),
         "recent": _recent(actor, found),
         "keeps_rows": inputs.keeps_rows(found),
+        "had_script": inputs.had_script(found),
+        "content_type": request.POST.get("content_type", JSON),
         **context,
     }
     return render(request, "cache/find.html", shown, status=status)
+
+
+def _read(request: HttpRequest, found: Deployment) -> tuple[Any, Sent | None]:
+    """The body that was filled in, or its text where a script's key is made of that. Raises BadInput."""
+    given = request.POST.get("body", "")
+    if not inputs.had_script(found):
+        return shape(found).wrap(read_json(given)), None
+    # A browser sends every end of a line as CR LF, whatever was pasted.
+    text = given.replace("\r\n", "\n")
+    if not text:
+        raise BadInput("json", _("Fill in the input."))
+    return None, Sent(text, request.POST.get("content_type", JSON).strip() or JSON)
 
 
 def _recent(actor: Actor, found: Deployment) -> list[Invocation]:

@@ -1,10 +1,13 @@
-"""The entries of one input: its digests under every version of the model that is known, without any SCAN."""
+"""The entries of one input: its digests under every version of the model that is known, or wherever they stand."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 import redis
 
+from ..domain.errors import Unavailable
+from .inspector import DELETE_SECONDS, walk
 from .keys import KINDS, KeySpace
 
 LOOKED_UP_AT_ONCE = 500
@@ -35,3 +38,23 @@ def present(client: "redis.Redis", keys: Sequence[str]) -> tuple[str, ...]:
             asked.exists(key)
         found += [key for key, there in zip(some, asked.execute(), strict=True) if there]
     return tuple(found)
+
+
+def walked(
+    client: "redis.Redis", space: KeySpace, digests: AbstractSet[str], *, seconds: float = DELETE_SECONDS
+) -> tuple[str, ...]:
+    """The keys with one of these digests under whatever version, found by one walk through the whole prefix.
+
+    Its memory is that of what it finds. Raises Unavailable where the time ends before the walk, for then nobody knows.
+    """
+    found: set[str] = set()
+    for some in walk(client, space, seconds=seconds):
+        if some is None:
+            raise Unavailable(
+                "The cache has more keys than could be looked through in time.",
+                code="cache_slow",
+                cause="So many rows under so many versions are looked for by a walk through all its keys.",
+                action="Send fewer rows at once, or delete the entries by version.",
+            )
+        found |= {key for key in some if (name := space.name(key)) and name.version and name.digest in digests}
+    return tuple(sorted(found))

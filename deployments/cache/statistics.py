@@ -18,8 +18,11 @@ from .savings import Savings, savings
 
 BUCKETS_US = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 KEPT_MINUTES = 31 * 24 * 60
+FORGETTING_MINUTES = 30 * 24 * 60
 STEPS = (1, 2, 5, 10, 15, 30, 60, 180, 360, 720, 1440)  # minutes in one point of a series
 MOST_POINTS = 60
+MOST_VERSIONS = 200
+MOST_KEYS = 30 * KEPT_MINUTES  # asked for in one reading, whatever number of versions they are of
 MOST_MINUTES = 60  # in one question: about a third of a millisecond to the server's other users
 
 # The server adds the hashes up itself: a month has 43,200 of them, and one answer an hour is soon read.
@@ -121,7 +124,8 @@ class ServerFacts(Frozen):
 class CacheStatistics(Counts):
     """One deployment's cache over the last `minutes`, as its function counted; `server` stands apart.
 
-    `hit` and `miss` are whole answers, `predict` the model alone, `redis` one look into the server.
+    `hit` and `miss` are whole answers, `predict` the model alone, `redis` one look into the server. Where there are
+    too many versions, those of the oldest data epochs count nowhere here, and `versions_left_out` tells how many.
     """
 
     minutes: int
@@ -136,6 +140,7 @@ class CacheStatistics(Counts):
     saved: Savings
     series: tuple[Point, ...]
     versions: tuple[VersionStatistics, ...]
+    versions_left_out: int = 0
     server: ServerFacts
 
 
@@ -156,7 +161,8 @@ def read_statistics(
 ) -> CacheStatistics:
     """Counters of the last `minutes` (1 to 31 days) up to now, in at most 60 steps.
 
-    A step begins at a whole multiple of its length, so that the first one may begin a little earlier.
+    A step begins at a whole multiple of its length, so that the first one may begin a little earlier. Reading a month
+    takes from the list of versions those that have no counters left; a function that counts again adds its own.
     """
     minutes = max(1, min(minutes, KEPT_MINUTES))
     step = next((size for size in STEPS if minutes / size <= MOST_POINTS), STEPS[-1])
@@ -164,13 +170,20 @@ def read_statistics(
     first = (last - minutes + 1) // step * step
     steps = (last - first) // step + 1
     everything, tallies = _Tally([Counter() for _ in range(steps)]), {}
-    for version in _versions(client, space):
+    found = _versions(client, space)
+    most, unused = min(MOST_VERSIONS, MOST_KEYS // minutes), []
+    for version in found[:most]:
         tally = _Tally([Counter() for _ in range(steps)])
         for minute, counts in _sums(client, space, version, range(first, last + 1), step=step):
             tally.add((minute - first) // step, counts)
             everything.add((minute - first) // step, counts)
         if tally.whole:
             tallies[version] = tally
+        else:
+            unused.append(version)
+    if minutes >= FORGETTING_MINUTES:
+        # Of those that were not read the oldest, and so all of them in a few readings.
+        _forget_unused(client, space, [*unused, *found[most:][-most:]], last=last)
     return CacheStatistics(
         **_counts(everything.whole),
         minutes=minutes,
@@ -183,6 +196,7 @@ def read_statistics(
             _version(name, tallies[name], first=first, step=step)
             for name in sorted(tallies, key=lambda v: _latest(tallies[v]))
         ),
+        versions_left_out=len(found[most:]),
         server=read_server(client, address=address),
     )
 
@@ -229,8 +243,36 @@ def quantile_ms(buckets: Sequence[int], share: float) -> float | None:
 
 
 def _versions(client: "redis.Redis", space: KeySpace) -> list[str]:
+    """By their names, those of the newest data epochs first, for an epoch is never lowered."""
     found = cast(Iterable[bytes], client.smembers(space.versions))
-    return sorted(raw.decode(errors="replace") for raw in found)
+    return sorted((raw.decode(errors="replace") for raw in found), key=lambda name: (-_epoch(name), name))
+
+
+def _epoch(version: str) -> int:
+    epoch = version.partition("-e")[2]
+    return int(epoch) if epoch.isdecimal() and len(epoch) < 19 else 0
+
+
+def _forget_unused(client: "redis.Redis", space: KeySpace, versions: Iterable[str], *, last: int) -> None:
+    minutes = range(last - KEPT_MINUTES, last + 1)
+    for version in versions:
+        if not _busy(client, _parts(space, version, minutes, size=MOST_MINUTES)):
+            client.srem(space.versions, version)
+
+
+def _parts(space: KeySpace, version: str, minutes: range, *, size: int) -> list[list[str]]:
+    return [
+        [space.statistics(version, minute) for minute in minutes[start : start + size]]
+        for start in range(0, len(minutes), size)
+    ]
+
+
+def _busy(client: "redis.Redis", parts: list[list[str]]) -> list[int]:
+    """Indexes of the parts in which anything was counted."""
+    asked = client.pipeline(transaction=False)
+    for keys in parts:
+        asked.exists(*keys)
+    return [index for index, some in enumerate(asked.execute()) if some]
 
 
 def _sums(
@@ -238,14 +280,9 @@ def _sums(
 ) -> Iterator[tuple[int, Counter[str]]]:
     """The counters of parts of every step, each with its first minute; parts without any are passed over."""
     size = min(step, MOST_MINUTES)
-    parts = [
-        [space.statistics(version, minute) for minute in minutes[start : start + size]]
-        for start in range(0, len(minutes), size)
-    ]
+    parts = _parts(space, version, minutes, size=size)
+    busy = _busy(client, parts)
     asked = client.pipeline(transaction=False)
-    for keys in parts:
-        asked.exists(*keys)
-    busy = [index for index, some in enumerate(asked.execute()) if some]
     for index in busy:
         asked.eval(_SUM, len(parts[index]), *parts[index])
     for index, told in zip(busy, asked.execute(), strict=True):

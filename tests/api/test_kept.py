@@ -43,6 +43,7 @@ def test_one_input_is_found_and_erased(api: Api, iris: Deployment) -> None:
         "samples": 0,
         "rows": 0,
         "more_rows": 0,
+        "exact": True,
         "erased": False,
     }
     wish = {"body": BODY, "reason": "asked for by letter"}
@@ -52,3 +53,6 @@ def test_one_input_is_found_and_erased(api: Api, iris: Deployment) -> None:
     assert [call.request["body"] for call in Invocation.objects.all()] == [{"data": [[1, 2]]}]
     assert AuditEntry.objects.get(action="erase_input").reason == "asked for by letter"
     assert api("POST", f"/deployments/{iris.name}/cache/erase", {"reason": "x"}).status_code == 422
+    assert api("POST", f"/deployments/{iris.name}/cache/find", {"body": BODY, "text": "{}"}).status_code == 422
+    as_text = api("POST", f"/deployments/{iris.name}/cache/find", {"text": '{"data": [[1.0, 2]]}'}).json()
+    assert (as_text["invocations"], as_text["exact"]) == (1, True)

@@ -1,23 +1,26 @@
 """What is kept of one input: found by that input under every version, and erased, on a live function and its Redis."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
+from django.test import Client
 
-from deployments.cache.by_input import candidates, known_versions, present
+from deployments.cache.by_input import candidates, known_versions, present, walked
 from deployments.cache.keys import KeySpace
-from deployments.domain.errors import Conflict, ConsoleError, NotAllowed
+from deployments.domain.errors import Conflict, ConsoleError, NotAllowed, Unavailable
 from deployments.models import AuditEntry, Deployment, Invocation, Sample
 from deployments.policy import Actor
 from deployments.services import inputs
-from deployments.services.inputs import erase_entries, find_entries
+from deployments.services.inputs import Sent, erase_entries, find_entries
 from deployments.services.invocations import description, invoke, save_sample
 from deployments.services.retention import keep_invocations
 from tests import factories, live
 
-from .conftest import OLD, VERSION, entry_key, entry_value
+from .conftest import OLD, VERSION, entry_key, entry_value, fill
 
 LIVE = live.MODEL_VERSION[:16]
 
@@ -123,6 +126,70 @@ def test_rows_are_found_by_themselves_where_rows_were_ever_kept(
         monkeypatch.setattr(inputs, "MOST_ROWS", 600)
         told = find_entries(actor=root, deployment=digits, body=many)
         assert (told.rows, told.more_rows) == (600, 100)
+
+
+def test_too_many_candidates_are_walked_for_and_the_same_is_found(
+    digits: Deployment, function: live.Function, root: Actor
+) -> None:
+    body = body_of(function, 0)
+    key = invoke(actor=root, deployment=digits, body=body)[1].key
+    foreign = f"digits:{OLD}-e7:q:{key.rpartition(':')[2]}"  # of no version that anybody remembers
+    function.admin.set(foreign, entry_value())
+    assert find_entries(actor=root, deployment=digits, body=body).keys == (key,)
+    # So many epochs that looking each of them up would take more than a walk.
+    Deployment.objects.filter(pk=digits.pk).update(data_epoch=10**9)
+    assert set(find_entries(actor=root, deployment=digits.fresh(), body=body).keys) == {key, foreign}
+
+
+def test_a_walk_that_ends_early_tells_so_instead_of_what_it_found(client: redis.Redis, space: KeySpace) -> None:
+    fill(client, 3_000)
+    assert walked(client, space, {f"{7:032x}", "f" * 32}) == (entry_key(7),)
+    with pytest.raises(Unavailable, match="in time"):
+        walked(client, space, {f"{7:032x}"}, seconds=0)
+
+
+SCRIPT = """
+def init():
+    pass
+
+
+def run(raw_data):
+    return {"length": len(raw_data)}
+"""
+
+
+def test_a_script_is_asked_with_the_very_bytes_and_finding_nothing_proves_nothing(
+    settings: Any, tmp_path: Path, root: Actor
+) -> None:
+    text = '{ "data" : [1.0,\n 2] }'
+    with live.serving(script=SCRIPT) as function, live.paper_world(settings, tmp_path):
+        code = factories.artifact(SCRIPT.encode(), live.SCRIPT)
+        digits = live.deployed(function, code={"artifact": code.pk, "entry_script": live.SCRIPT})
+        answer = httpx.post(
+            function.url, content=text, headers={"content-type": "application/json; v=1"}, trust_env=False
+        )
+        written = answer.headers["x-cache-key"]
+        tested = invoke(actor=root, deployment=digits, body=json.loads(text))[1].key
+        live.until(lambda: function.admin.exists(written, tested) == 2)
+        assert tested != written
+        told = find_entries(actor=root, deployment=digits, body={"data": [9]})
+        assert (told.is_empty, told.exact) == (True, False)
+        sent = Sent(text, "application/json; v=1")
+        kept = find_entries(actor=root, deployment=digits, sent=sent)
+        assert (set(kept.keys), kept.key, len(kept.calls), kept.exact) == ({written, tested}, written, 1, False)
+        # What is no JSON at all is an input of a script too.
+        httpx.post(function.url, content="a;b", headers={"content-type": "text/csv"}, trust_env=False)
+        live.until(lambda: len(function.admin.keys("digits:*:q:*")) == 3)
+        assert len(find_entries(actor=root, deployment=digits, sent=Sent("a;b", "text/csv")).keys) == 1
+        browser = Client()
+        browser.force_login(root.user)
+        page = browser.post("/deployments/digits/cache/find/", {"body": "nothing"}).content.decode()
+        assert "does not say that nothing is kept" in page
+        assert "Nothing is kept of this input" not in page
+        wish = {"body": text.replace("\n", "\r\n"), "content_type": "application/json; v=1"}
+        done = browser.post("/deployments/digits/cache/erase/", wish, follow=True).content.decode()
+        assert "Erased: stored answers 2, test calls 1, samples 0." in done
+        assert function.admin.exists(written, tested) == 0
 
 
 def test_an_input_that_the_function_does_not_take_is_said_so(

@@ -132,3 +132,20 @@ def test_savings_are_what_hits_did_not_take() -> None:
     found = savings(Counter(hits=100, hit_us=100_000, miss_us=200_000, saved_us=900_000))
     assert (found.seconds, found.per_hit_ms, found.share) == (0.9, 9.0, 0.75)
     assert savings(Counter(misses=3, miss_us=5)).share is None
+
+
+def test_versions_without_counters_are_forgotten_and_too_many_are_said_to_be(
+    client: redis.Redis, space: KeySpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.cache.statistics.MOST_KEYS", 3 * 43_200)
+    count(client, VERSION, 5, hits=1)
+    count(client, f"{OLD}-e9", 44_000, hits=1)
+    client.sadd("digits:versions", *(f"{VERSION}-e{epoch}" for epoch in range(1, 9)))
+    day = read_statistics(client, space, minutes=1440, address="", now=NOW)
+    assert (day.hits, day.versions_left_out, client.scard("digits:versions")) == (1, 0, 10)
+    month = read_statistics(client, space, minutes=43_200, address="", now=NOW)
+    assert month.versions_left_out == 7
+    for _ in range(3):
+        month = read_statistics(client, space, minutes=43_200, address="", now=NOW)
+    assert (month.hits, month.versions_left_out) == (1, 0)
+    assert client.smembers("digits:versions") == {VERSION.encode(), f"{OLD}-e9".encode()}
