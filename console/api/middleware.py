@@ -9,6 +9,9 @@ from console.api.request_ids import GetResponse
 
 PREFIX = "/api/"
 
+# They tell the same to everybody; all else may hold inputs, and belongs to whoever asked.
+_DOCUMENTS = ("/api/v1/openapi.json", "/api/v1/docs")
+
 _WORDS = {
     HTTPStatus.NOT_FOUND: (
         "There is no such address in the API",
@@ -29,24 +32,33 @@ _WORDS = {
 
 
 def problem_middleware(get_response: GetResponse) -> GetResponse:
-    """Replace Django's HTML and plain-text errors below /api/ by problem details; headers are kept."""
+    """Replace Django's HTML and plain-text errors below /api/ by problem details, whose Allow is kept.
+
+    No browser or proxy may keep an answer of the API, but for its documents.
+    """
 
     def answer(request: HttpRequest) -> HttpResponse:
+        response = told(request)
+        if request.path.startswith(PREFIX) and request.path not in _DOCUMENTS:
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def told(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         words = _WORDS.get(HTTPStatus(response.status_code))
         if not request.path.startswith(PREFIX) or words is None or _is_ours(response):
             return response
         detail, code, action = words
         allow = response.headers.get("Allow", "")
-        told = problem(
+        mended = problem(
             response.status_code,
             detail.format(method=request.method),
             code=code,
             action=action.format(allow=allow),
         )
         if allow:
-            told["Allow"] = allow
-        return told
+            mended["Allow"] = allow
+        return mended
 
     return answer
 

@@ -36,6 +36,13 @@ def test_every_error_is_a_problem(api: Api, method: str, path: str, status: int)
     assert told["action"]
 
 
+def test_no_answer_but_a_document_may_be_kept_by_anybody(api: Api) -> None:
+    for path in ("/deployments", "/nothing", "/deployments/nothing", "/runs/x", "/healthz"):
+        assert "no-store" in api("GET", path)["Cache-Control"]
+    assert "no-store" in api("PATCH", "/deployments")["Cache-Control"]
+    assert "Cache-Control" not in api("GET", "/openapi.json")
+
+
 def test_another_method_names_those_that_are_taken(api: Api) -> None:
     assert set(api("PATCH", "/deployments")["Allow"].split(", ")) == {"GET", "POST"}
 
