@@ -127,3 +127,22 @@ def test_a_script_gets_the_bytes_as_they_came(tmp_path: Path, digits: Any, serve
     answer = posted(script, content, BlobTrigger="in/rows.csv")
     assert json.loads(output(answer))["labels"] == plain.json()["labels"]
     assert verdict(answer) == "X-Cache: BYPASS"
+
+
+@pytest.mark.parametrize(("own", "sent"), [(401, 422), (404, 422), (429, 500), (503, 500)])
+def test_a_script_s_own_status_does_not_say_that_the_function_is_away(
+    tmp_path: Path, digits: Any, serve: Callable[..., Function], own: int, sent: int
+) -> None:
+    root = tmp_path / "script"
+    write_package(root, digits[0], code={"entry_script": "own.py", "deterministic": True}, trigger=MESSAGE)
+    (root / "code").mkdir(exist_ok=True)
+    (root / "code" / "own.py").write_text(
+        "from azureml_inference_server_http.api.aml_response import AMLResponse\n"
+        "def init(): pass\n"
+        f"def run(data): return AMLResponse(data, {own})\n"
+    )
+    refused = posted(served := serve(root).ready(), b'"4711-secret"', MessageId="1")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (sent, "script_reply")
+    assert f"status {own}" in refused.json()["error"]["message"]
+    assert "4711-secret" in refused.json()["error"]["hint"]
+    assert "4711-secret" not in served.log_file.read_text()

@@ -9,11 +9,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from deployments.domain.arrivals import Arrival, FateState
+from deployments.domain.errors import ConsoleError, Unavailable
 from deployments.domain.resources import Context
 from deployments.engine import binding
-from deployments.models import AuditEntry, Deployment
+from deployments.models import AuditEntry, Deployment, Membership
+from deployments.services import arrivals
 from deployments.services.tokens import create_token
 from deployments.targets.local import stop_all
+from deployments.targets.local.receipts import Receipt, Receipts, State
 from deployments.targets.local.trigger import LocalTrigger
 from tests import factories, live
 from tests.scoring.processes import wait_for
@@ -91,6 +95,41 @@ def test_the_pages_put_a_blob_and_say_where_it_is(fed: Deployment) -> None:
     assert "hx-trigger" in part  # it comes again
     assert str(fed.resources.get(key="trigger").outputs["folder_in"]) in part
     assert "There is no such arrival" in client.get("/deployments/iris/arrivals/?ticket=x").content.decode()
+
+
+def test_why_something_failed_is_for_those_who_may_see_inputs(fed: Deployment) -> None:
+    ticket = arrivals.put(actor=factories.administrator(), deployment=fed, arrival=Arrival(b"4711", name="one.csv"))
+    folder = Path(str(fed.resources.get(key="trigger").outputs["folder_in"])).parents[1]
+    reason = "400 bad_csv line 1: “4711” is no number."
+    receipts = Receipts(folder / "receipts.db")
+    receipts.put("one.csv", Receipt(ticket.partition(":")[0], State.POISON, tries=5, reason=reason))
+    receipts.close()
+    assert arrivals.fate(actor=factories.administrator(), deployment=fed, ticket=ticket).reason == reason
+    tester = factories.member("tess", fed.environment, "tester")
+    assert arrivals.fate(actor=tester, deployment=fed, ticket=ticket).reason == reason
+    fed.environment.memberships.update(inputs=Membership.Inputs.WITHHELD)
+    told = arrivals.fate(actor=tester, deployment=fed, ticket=ticket)
+    assert told.state == FateState.POISONED
+    assert "4711" not in told.reason
+
+
+def test_what_is_in_the_way_of_a_blob_is_told(fed: Deployment) -> None:
+    actor = factories.administrator()
+    folder = Path(str(fed.resources.get(key="trigger").outputs["folder_in"]))
+    (folder / "folder.csv").mkdir()
+    (folder / "file.csv").write_bytes(b"1")
+    for name in ("folder.csv", "file.csv/one.csv"):
+        with pytest.raises(ConsoleError, match="is no name") as refused:
+            arrivals.put(actor=actor, deployment=fed, arrival=Arrival(b"1", name=name))
+        assert refused.value.field == "name"
+    ticket = arrivals.put(actor=actor, deployment=fed, arrival=Arrival(b"1", name="one.csv"))
+    away = folder.parent.rename(folder.parent.with_name("elsewhere"))
+    folder.parent.write_bytes(b"")  # as a disk that has gone: there is no folder
+    with pytest.raises(Unavailable, match="Where blobs are kept"):
+        arrivals.put(actor=actor, deployment=fed, arrival=Arrival(b"1", name="two.csv"))
+    assert arrivals.fate(actor=actor, deployment=fed, ticket=ticket).reason.startswith("it was taken away")
+    folder.parent.unlink()
+    away.rename(folder.parent)
 
 
 def test_what_http_requests_call_has_nothing_put_before_it(settings: Any, tmp_path: Path, db: None) -> None:

@@ -17,7 +17,7 @@ from .blob_store import store_of
 from .receipts import State, receipt_of
 
 _MOST_ANSWER_BYTES = 5 * 1024 * 1024
-_IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST})
+_IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 def put(folder: Path, trigger: Mapping[str, Any], arrival: Arrival) -> str:

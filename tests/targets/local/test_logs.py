@@ -76,7 +76,8 @@ def test_several_threads_write_while_files_are_changed(tmp_path: Path) -> None:
     log = CappedLog(tmp_path / "log")
     lines = [f"{number:04d} ".encode() + b"x" * 50_000 + b"\n" for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda line: [log.write(line) for _ in range(60)], lines))
+        for written in [pool.submit(log.write, line) for _ in range(60) for line in lines]:
+            written.result()
     for file in log_files.log_files(tmp_path / "log"):
         assert set(file.read_bytes().splitlines(keepends=True)) <= set(lines)
         assert file.stat().st_size <= log_files.MAX_FILE_BYTES
