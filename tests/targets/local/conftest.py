@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,6 +141,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def iris(files: Files) -> str:
     """The id of a small trained classifier: four features, three classes."""
     return files.run("iris.joblib", _TRAIN)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in whose folders a socket's path is short enough."""
+    path = Path(tempfile.mkdtemp(prefix="host-"))
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
 """The trigger host by itself, with a function that answers as each test wants and a queue of its own."""
 
 import json
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from base64 import b64decode, b64encode
@@ -130,14 +128,6 @@ class Hosted:
     @property
     def client(self) -> redis.Redis:
         return connect(self.queue, texts=False, seconds=10)
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A folder in whose folders a socket's path is short enough."""
-    path = Path(tempfile.mkdtemp(prefix="host-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture
