@@ -77,6 +77,7 @@ def serving(*, trigger: dict[str, str] | None = None, script: str = "", **more: 
                 "PATH": os.environ["PATH"],
                 "SCORING_ROOT": folder,
                 "SCORING_PORT": str(port),
+                "SCORING_PROCESSES": "1",
                 "SCORING_CACHE_URL": f"redis://function@127.0.0.1:{cache_port}/0",
                 "SCORING_CACHE_PASSWORD": password,
                 "SCORING_CACHE_PREFIX": NAME,
