@@ -60,13 +60,19 @@ def test_what_a_slow_model_takes_on_it_answers_in_time(serve: Serve, tmp_path: P
     assert time.monotonic() - began < 1
 
 
-def test_a_process_that_was_frozen_goes_on(serve: Serve, counting: Path) -> None:
-    function = serve(counting, SCORING_PREDICT_SECONDS="1").ready()
-    function.process.send_signal(signal.SIGSTOP)
-    time.sleep(7)
-    function.process.send_signal(signal.SIGCONT)
-    time.sleep(1)
-    assert function.score([[1, 2]]).json() == [3.0]
+def test_a_process_that_was_frozen_goes_on(serve: Serve, tmp_path: Path) -> None:
+    root = tmp_path / "holding"
+    example = {"example": [[1.0, 2.0]]}
+    write_package(root, importlib.import_module("holding").HoldingModel(), uploads=("holding.py",), input=example)
+    function = serve(root, SCORING_PREDICT_SECONDS="1").ready()
+    time.sleep(0.5)
+    with ThreadPoolExecutor(1) as callers:
+        under_way = callers.submit(function.score, [[-3, 2]])
+        time.sleep(0.4)
+        function.process.send_signal(signal.SIGSTOP)
+        time.sleep(7)
+        function.process.send_signal(signal.SIGCONT)
+        assert under_way.result().json() == [-1.0]
     assert "Timeout" not in function.log
     assert function.stop() == 0
 
@@ -91,8 +97,13 @@ def test_a_stop_without_descriptors_answers_what_is_under_way(serve: Serve, coun
         under_way = callers.submit(function.score, [[-2, 5]])
         wait_for(function.predictions)
         process = psutil.Process(function.process.pid)
-        process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.num_fds()))
+        # What is open stays so; nothing more can be opened.
+        _, most = process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (3, most))
         process.terminate()
+        address = (function.client.base_url.host, function.client.base_url.port or 0)
+        wait_for(lambda: socket.socket().connect_ex(address))
+        process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
         assert under_way.result().json() == [3.0]
     assert function.process.wait(20) == 0
     assert "Traceback" not in function.log
