@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from ...domain.errors import ErrorDetail, ResourceFailed
-from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage, Stale
+from ...domain.resources import Broken, Context, Observation, Outputs, Pending, Ready, Stage, Stale
 from ...domain.spec import HttpTrigger, Spec, digest_of
 from ...packaging.functions import function_folder
 from . import children
@@ -67,17 +67,10 @@ class LocalFunction(LocalResource):
 
     def observe(self, ctx: Context) -> Observation:
         look = children.look(self.folder)
-        match look.phase:
-            case Phase.ABSENT:
-                return Absent()
-            case Phase.STARTING:
-                return Pending("The server is starting.")
-            case Phase.ENDING:
-                return Pending("The server is ending.")
-            case Phase.HALF_GONE:
-                return Broken(ErrorDetail("half_removed", "The removal of the function was interrupted."))
-            case Phase.ENDED:
-                return Broken(self._ended(look))
+        if (observed := self.coming_or_going(look.phase)) is not None:
+            return observed
+        if look.phase == Phase.ENDED:
+            return Broken(self._ended(look))
         return self._running(ctx, look)
 
     def create(self, ctx: Context) -> None:

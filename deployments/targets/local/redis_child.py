@@ -10,7 +10,6 @@ from redis.retry import Retry
 
 from ...domain.errors import ErrorDetail
 from ...domain.resources import (
-    Absent,
     Broken,
     Context,
     Observation,
@@ -61,17 +60,10 @@ class RedisChild(LocalResource, ABC):
 
     def observe(self, ctx: Context) -> Observation:
         look = children.look(self.folder)
-        match look.phase:
-            case Phase.ABSENT:
-                return Absent()
-            case Phase.STARTING:
-                return Pending("The server is starting.")
-            case Phase.ENDING:
-                return Pending("The server is ending.")
-            case Phase.HALF_GONE:
-                return Broken(ErrorDetail("half_removed", f"The removal of the {self.noun} was interrupted."))
-            case Phase.ENDED:
-                return Broken(self._ended())
+        if (observed := self.coming_or_going(look.phase)) is not None:
+            return observed
+        if look.phase == Phase.ENDED:
+            return Broken(self._ended())
         return self._running(look)
 
     def create(self, ctx: Context) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...domain.errors import TryAgainLater
+from ...domain.errors import ErrorDetail, TryAgainLater
 from ...domain.names import resource_name
-from ...domain.resources import Context, DeploymentRef, LogChunk, Stage
+from ...domain.resources import Absent, Broken, Context, DeploymentRef, LogChunk, Observation, Pending, Stage
 from . import children
 from .children import Phase
 from .config import LocalConfig
@@ -58,6 +58,20 @@ class LocalResource:
 
     def secrets(self, ctx: Context) -> Mapping[str, str]:
         return {}
+
+    def coming_or_going(self, phase: Phase) -> Observation | None:
+        """What there is to say of a child that neither runs nor has ended by itself; None where it does or has."""
+        match phase:
+            case Phase.ABSENT:
+                return Absent()
+            case Phase.STARTING:
+                return Pending(f"{self.title} is starting.")
+            case Phase.ENDING:
+                return Pending(f"{self.title} is ending.")
+            case Phase.HALF_GONE:
+                message = f"The removal of {self.title.lower()} was interrupted."
+                return Broken(ErrorDetail("half_removed", message, raw=self.left_over()))
+        return None
 
     def left_over(self) -> str:
         """What could not be removed, and why; "" where nothing was noted."""

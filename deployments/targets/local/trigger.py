@@ -7,7 +7,7 @@ from typing import Any
 from ...domain.arrivals import Arrival, Fate, Tally
 from ...domain.blob_paths import POISON
 from ...domain.errors import ConsoleError, ErrorDetail, ResourceFailed, Unavailable
-from ...domain.resources import Absent, Broken, Context, Observation, Outputs, Pending, Ready, Stage
+from ...domain.resources import Broken, Context, Observation, Outputs, Pending, Ready, Stage
 from ...domain.spec import BlobTrigger, HttpTrigger, Spec, digest_of
 from ...packaging.functions import function_folder
 from . import blob_inbox, children, message_inbox
@@ -72,28 +72,19 @@ class LocalTrigger(LocalResource):
 
     def observe(self, ctx: Context) -> Observation:
         look = children.look(self.folder)
-        match look.phase:
-            case Phase.ABSENT:
-                return Absent()
-            case Phase.STARTING:
-                return Pending("The trigger is starting.")
-            case Phase.ENDING:
-                return Pending("The trigger is ending.")
-            case Phase.HALF_GONE:
-                return Broken(
-                    ErrorDetail("half_removed", "The removal of the trigger was interrupted.", raw=self.left_over())
+        if (observed := self.coming_or_going(look.phase)) is not None:
+            return observed
+        if look.phase == Phase.ENDED:
+            return Broken(
+                ErrorDetail(
+                    "trigger_ended",
+                    "The trigger's process is not running any more.",
+                    "It was ended from outside: by a restart of the machine, the system when memory ran out, or a "
+                    "person.",
+                    "Restart the deployment: what arrived meanwhile is scored then. Its last log lines say more.",
+                    raw="\n".join(tail(self.folder.logs)),
                 )
-            case Phase.ENDED:
-                return Broken(
-                    ErrorDetail(
-                        "trigger_ended",
-                        "The trigger's process is not running any more.",
-                        "It was ended from outside: by a restart of the machine, the system when memory ran out, or a "
-                        "person.",
-                        "Restart the deployment: what arrived meanwhile is scored then. Its last log lines say more.",
-                        raw="\n".join(tail(self.folder.logs)),
-                    )
-                )
+            )
         told = read_json(self.folder.path / STATUS)
         if told.get("job") != look.job["id"]:
             return Pending("The trigger is not listening yet.")
